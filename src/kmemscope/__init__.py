@@ -1,0 +1,3 @@
+"""kmemscope: what a container's kernel memory is, who holds it, and why it grows."""
+
+__version__ = "0.1.0"
