@@ -43,8 +43,9 @@ CSS_ONLINE = 2
 AREA_CACHE = "vmap_area"
 NO_CACHE = 1
 """The address of no slab cache."""
-INIT_PID_NAMESPACE = "pid:[4026531836]"
+INIT_PID_NAMESPACE = Path("pid:[4026531836]")
 """PROC_PID_INIT_INO, include/linux/proc_ns.h."""
+PID_NAMESPACE = Path("/proc/self/ns/pid")
 IOMEM = Path("/proc/iomem")
 BLOCKS = Path("/sys/devices/system/memory")
 MEMINFO = Path("/proc/meminfo")
@@ -222,7 +223,7 @@ class CensusTaker:
 
     def _notes(self, walked: Walked, percpu_unread: int) -> tuple[str, ...]:
         notes = []
-        if os.readlink("/proc/self/ns/pid") != INIT_PID_NAMESPACE:
+        if PID_NAMESPACE.readlink() != INIT_PID_NAMESPACE:
             notes.append(
                 "tasks and pipes of other pid namespaces were not seen, so their stacks and pipe data count as"
                 " other pages: run in the host's pid namespace"
