@@ -19,7 +19,10 @@ from tests.hierarchy import Hierarchy
 REMOVAL_SECONDS = 20.0
 STAT_LAG_SECONDS = 2.2
 """The kernel brings memory.stat up to date every two seconds."""
-POLL_SECONDS = 0.25
+QUIET_SECONDS = 0.15
+"""Several RCU grace periods."""
+SETTLING_SECONDS = 10.0
+POLL_SECONDS = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +108,17 @@ def child(parent: TestCgroup, name: str) -> Iterator[TestCgroup]:
 
 
 def settled_kernel_bytes(cgroup: TestCgroup) -> int:
-    """The kernel's number once it has caught up with what was made before this call."""
-    if cgroup.version == 1:
-        return cgroup.kernel_bytes()
-    time.sleep(STAT_LAG_SECONDS)
-    last = cgroup.kernel_bytes()
-    while True:
+    """The kernel's number once it has caught up with what was made, and what was freed, before this call.
+
+    The statistics of version 2 lag; on both versions some memory goes only after an RCU grace period.
+    """
+    if cgroup.version == 2:
+        time.sleep(STAT_LAG_SECONDS)
+    deadline = time.monotonic() + SETTLING_SECONDS
+    last, since = cgroup.kernel_bytes(), time.monotonic()
+    while time.monotonic() < min(deadline, since + QUIET_SECONDS):
         time.sleep(POLL_SECONDS)
         latest = cgroup.kernel_bytes()
-        if latest == last:
-            return latest
-        last = latest
+        if latest != last:
+            last, since = latest, time.monotonic()
+    return last

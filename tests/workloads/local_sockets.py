@@ -107,10 +107,11 @@ WORKLOADS = (
     ),
     Workload(
         name="passed_descriptors",
-        summary="messages with 100 descriptors that nobody receives: a header and a list of 800 bytes each",
+        summary="messages with 100 descriptors that nobody receives: a header and a list of files each",
         make=passed_descriptors,
         count=2_000,
-        expects=(unreclaimable("skbuff_head_cache"), unreclaimable("kmalloc-cg-1k")),
+        # A list has room for 253 files; before 6.10 a copy cut to size is queued in its place.
+        expects=(unreclaimable("skbuff_head_cache"), unreclaimable("kmalloc-cg-1k", "kmalloc-cg-4k")),
     ),
     Workload(
         name="netlink_sockets",

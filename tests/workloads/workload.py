@@ -30,7 +30,7 @@ class Expectation:
     kinds: tuple[Kind, ...]
     """Kinds that this memory may be counted as; more than one where the kernel itself chooses."""
     caches: tuple[str, ...]
-    """Names of the slab cache, one of which this kernel has; empty for pages."""
+    """Names of the slab cache, where kernels differ all of them: objects in any count. Empty for pages."""
     per_unit: float
     """Objects of a cache, or bytes of pages, for each unit made."""
 
