@@ -38,8 +38,8 @@ class Running:
 def run_workload(name: str, cgroup: TestCgroup, count: int | None = None) -> Iterator[Running]:
     """Start a workload in a cgroup, wait until its memory is made, and end it afterwards.
 
-    The process enters the cgroup before it becomes the workload, so that only its task and kernel stack, which
-    fork makes, are charged to the cgroup of the test run.
+    The process enters the cgroup before it becomes the workload, so that only its task and kernel stack, made
+    by fork, are charged to the cgroup of the test run.
     """
     with start("tests.workloads", [name, *([] if count is None else [str(count)])], cgroup) as process:
         word, _, facts = answer(process).partition(" ")

@@ -1,8 +1,8 @@
 """Compares a census with its two witnesses: the kernel's own number, and what a workload is known to make.
 
 What may be missing from a census is bounded and has a name. Each CPU keeps the rest of a page that it charged
-for the next object; what it puts back on a change of cgroup is `pending_bytes` of the owner. Two pages more are
-for what is charged or freed between the reading of the kernel's number and the walk.
+for the next object; what it puts back on a change of cgroup is `pending_bytes` of the owner. Two pages more
+are for what is charged or freed between the reading of the kernel's number and the walk.
 """
 
 from __future__ import annotations
