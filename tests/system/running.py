@@ -17,6 +17,8 @@ from tests.system.cgroups import TestCgroup
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCES = Path(kmemscope.__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{SOURCES}"}
+"""A child finds the same kmemscope that the tests run with, whether installed or in the source tree."""
 EXIT_SECONDS = 60
 ENTER_AND_BECOME = 'echo 0 > "$0/cgroup.procs" && exec "$@"'
 
@@ -56,7 +58,7 @@ def start(module: str, arguments: list[str], cgroup: TestCgroup) -> Iterator[sub
     process = subprocess.Popen(
         ["sh", "-c", ENTER_AND_BECOME, cgroup.path, sys.executable, "-m", module, *arguments],
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{SOURCES}"},
+        env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kmemscope.model.kinds import Kind
 from kmemscope.observe.census import CensusTaker
 from tests.system.cgroups import TestCgroup
 from tests.system.conftest import COVERAGE
@@ -29,6 +30,9 @@ def record_coverage(workload: Workload, cgroup: TestCgroup, weighing: Weighing) 
         "charged_bytes": weighing.charged_bytes,
         "named_bytes": weighing.named_bytes,
         "coverage": round(weighing.coverage, 6),
+        "kinds": {
+            each: [weighing.bytes_of(each), weighing.rows[each]] for each in Kind if each in weighing.rows
+        },
     }
     with Path(os.environ[COVERAGE]).open("a") as table:
         table.write(json.dumps(row) + "\n")

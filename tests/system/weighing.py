@@ -8,10 +8,11 @@ are for what is charged or freed between the reading of the kernel's number and 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kmemscope.model.census import Census, Charge
+from kmemscope.model.kinds import Kind
 from kmemscope.observe.census import CensusTaker
 from tests.system.cgroups import TestCgroup, settled_kernel_bytes
 from tests.workloads.workload import Expectation
@@ -33,11 +34,13 @@ class Weighing:
     cgroup_ids: frozenset[int]
     """The cgroup, those below it, and those below it that lost their directory."""
     charged_bytes: int
+    rows: Mapping[str, int]
+    """The kernel's number for each kind, by the name of the kind; empty in version 1, which has none."""
 
     @classmethod
     def of(cls, census: Census, cgroup: TestCgroup, charged_bytes: int = 0) -> Weighing:
         """What a census says about one cgroup."""
-        return cls(census, family(census, cgroup), charged_bytes)
+        return cls(census, family(census, cgroup), charged_bytes, cgroup.rows())
 
     @property
     def charges(self) -> list[Charge]:
@@ -59,6 +62,10 @@ class Weighing:
         """The most that may be charged and belong to no object."""
         pending = sum(each.pending_bytes for each in self.census.owners if each.cgroup_id in self.cgroup_ids)
         return (POSSIBLE_CPUS + 2) * PAGE_BYTES + pending
+
+    def bytes_of(self, kind: Kind) -> int:
+        """Bytes of one kind."""
+        return sum(each.bytes for each in self.charges if each.kind is kind)
 
     def objects(self, caches: Iterable[str]) -> int:
         """Objects in the caches that have, or were merged under, one of these names."""

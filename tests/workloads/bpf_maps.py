@@ -92,7 +92,7 @@ WORKLOADS = (
         summary="elements of a BPF per-CPU hash map: 1 KiB for each possible CPU each",
         make=bpf_percpu_values,
         count=2_000,
-        expects=(pages(Kind.PERCPU, bytes_per_unit=PERCPU_VALUE_BYTES),),  # a machine has one CPU at least
+        expects=(pages(Kind.PERCPU, bytes_per_unit=PERCPU_VALUE_BYTES * possible_cpus()),),
     ),
     Workload(
         name="bpf_hash_elements",
