@@ -43,7 +43,7 @@ def _entry(
 ) -> None:
     links = 2 if stat.S_ISDIR(mode) else 1
     path = name.encode() + b"\0"
-    # inode, mode, uid, gid, links, mtime, size, device it is on, device it is, length of the name, no checksum
+    # inode, mode, uid, gid, links, mtime, size, device it is on, device it is, length of name, no checksum
     fields = (number, mode, 0, 0, links, 0, len(content), 0, 0, *device, len(path), 0)
     header = b"070701" + b"".join(b"%08X" % field for field in fields)
     output.write(_padded(header + path))

@@ -102,7 +102,7 @@ def read_listing(listing: str) -> list[KernelPackage]:
 
 
 def choose(wanted: Target, kernels: Iterable[KernelPackage]) -> Choice:
-    """The highest of the series in its suites, else in any suite, else of the nearest series, with a remark."""
+    """The highest of the series in its suites, else in any, else of the nearest series, saying so."""
     everything = sorted(
         kernels, key=lambda each: (each.upstream, each.release, each.package.startswith("linux-image-"))
     )
