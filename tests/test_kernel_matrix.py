@@ -1,4 +1,4 @@
-"""The kernel matrix: what it reads (listings, mirrors, consoles) and writes (tables, archives). Boots nothing."""
+"""The kernel matrix: reading listings, mirrors, consoles; writing tables and archives. Boots nothing."""
 
 from __future__ import annotations
 
