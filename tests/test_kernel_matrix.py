@@ -208,10 +208,23 @@ def test_counts_of_a_run_with_everything_in_it():
 
 
 def test_nothing_steers_the_terminal():
-    shown = console.last_lines("a\x1b[31mred\x1b[0m\x07\r\n\r\n\x9b2Jb\x1b]0;t\x1b\\c\x08\n" + "x" * 500)
+    shown = console.telling_lines("a\x1b[31mred\x1b[0m\x07\r\n\r\n\x9b2Jb\x1b]0;t\x1b\\c\x08\n" + "x" * 500)
     assert shown[:2] == ["ared", "2Jbc"]
     assert len(shown[2]) == 200
     assert all(line.isprintable() for line in shown)
+
+
+def test_the_reason_is_shown_rather_than_the_end():
+    text = "E   assert 1 == 2\n" + "FAILED tests/system/test_x.py::test_y - assert 1 == 2\n" + "x\n" * 99
+    warning = "[    7.1] WARNING: CPU: 0 PID: 1 at mm/slub.c:1\n"
+    assert console.telling_lines(text + warning * 2) == [
+        "E   assert 1 == 2",
+        "FAILED tests/system/test_x.py::test_y - assert 1 == 2",
+        warning.strip(),
+    ]
+    assert len(console.telling_lines(text * 50 + warning)) == 20
+    assert console.telling_lines("a\nb\n") == ["a", "b"]
+    assert console.telling_lines("") == []
 
 
 def test_the_line_of_a_kernel():

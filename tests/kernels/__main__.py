@@ -131,8 +131,8 @@ def _explain(choice: Choice, ending: boot.Ending, report: console.GuestReport, l
         (bool(report.complaints), f"the kernel complained {report.complaints} times in its own log"),
     ]
     print(f"  failed: {'; '.join(reason for applies, reason in reasons if applies)}")
-    print(f"  the console is in {log}, its last lines:")
-    for line in console.last_lines(ending.console):
+    print(f"  the console is in {log}; it says:")
+    for line in console.telling_lines(ending.console):
         print(f"    {line}")
     sys.stdout.flush()
 

@@ -16,6 +16,12 @@ _DETAIL = re.compile(r"(?P<name>[a-z]+)=(?P<value>\S*)")
 _STATUS = re.compile(r"^GUEST-RC=(?P<status>[0-9]{1,3})$", re.MULTILINE)
 _OUTCOME = r"[0-9]+ (?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|subtests passed)"
 _SUMMARY = re.compile(rf"^(?:=+ )?(?P<counts>{_OUTCOME}(?:, {_OUTCOME})*) in [0-9.]+s", re.MULTILINE)
+# What guest_init counts as complaints, and what a kernel says when it gives up.
+_COMPLAINT = re.compile(
+    r"^\[ *[0-9.]+\] .*(?:BUG:|WARNING: |Oops|general protection|soft lockup|self-detected stall"
+    r"|blocked for more than|Kernel panic)"
+)
+_VERDICT = re.compile(r"^(?:FAILED|ERROR) |^E {3}")
 # Escape sequences first, then every control character but the ends of lines and tabs.
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
@@ -82,9 +88,14 @@ def read(console: str) -> GuestReport:
     )
 
 
-def last_lines(console: str, number: int = 12) -> list[str]:
-    """The last lines that say anything, fit for a terminal."""
-    return [line.rstrip()[:200] for line in plain(console).splitlines() if line.strip()][-number:]
+def telling_lines(console: str, number: int = 20) -> list[str]:
+    """The lines that say best why a guest failed, fit for a terminal; the last ones when none does."""
+    lines = [line.rstrip()[:200] for line in plain(console).splitlines() if line.strip()]
+    # Failures of pytest are told twice, as they happen and at the end; the end is the shorter of the two.
+    verdicts = [line for line in lines if _VERDICT.match(line)]
+    complaints = list(dict.fromkeys(line for line in lines if _COMPLAINT.search(line)))
+    shown = complaints[: number // 2]
+    return verdicts[len(shown) - number :] + shown or lines[-number:]
 
 
 def _coverage(
