@@ -1,0 +1,73 @@
+"""Running a workload as its own process in a test cgroup."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kmemscope
+from tests.system.cgroups import TestCgroup
+
+REPOSITORY = Path(__file__).parents[2]
+SOURCES = Path(kmemscope.__file__).parents[1]
+EXIT_SECONDS = 60
+
+
+class WorkloadRefused(Exception):
+    """The kernel or the rights of this run do not allow the workload; the message says what it needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A workload that has made its memory and holds it."""
+
+    made: int
+    facts: dict[str, Any]
+    process: subprocess.Popen[str]
+
+
+@contextmanager
+def run_workload(name: str, cgroup: TestCgroup, count: int | None = None) -> Iterator[Running]:
+    """Start a workload in a cgroup, wait until its memory is made, and end it afterwards.
+
+    The process enters the cgroup before it becomes the workload, so that only its task and kernel stack, which fork
+    makes, are charged to the cgroup of the test run.
+    """
+    arguments = [sys.executable, "-m", "tests.workloads", name, *([] if count is None else [str(count)])]
+    process = subprocess.Popen(
+        arguments,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{SOURCES}"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=cgroup.enter,
+    )
+    with process:
+        assert process.stdout is not None
+        try:
+            word, _, facts = process.stdout.readline().partition(" ")
+            if word == "UNAVAILABLE":
+                raise WorkloadRefused(f"{name} needs {json.loads(facts)['needs']}")
+            assert word == "READY", f"{name} ended with status {process.wait()} before it was ready"
+            values = json.loads(facts)
+            yield Running(values["made"], values, process)
+        finally:
+            end(process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Close the workload's stdin, which tells it to clean up; kill it where it does not listen."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(EXIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
