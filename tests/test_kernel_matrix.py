@@ -77,7 +77,7 @@ def test_another_suite_stands_in_before_another_series():
     without_618 = "\n".join(line for line in INDEX.splitlines() if "-6.18" not in line)
     choice = chosen("6.18", without_618)
     assert choice.kernel.package == "linux-binary-7.1.13+deb13-cloud-amd64"
-    assert "no 6.18 any more" in choice.remark
+    assert "no 6.18:" in choice.remark
     assert choice.kernel.release in choice.remark
     assert chosen("9.0").kernel.release == "7.2.13+deb14-cloud-amd64"
 
@@ -215,10 +215,9 @@ def test_nothing_steers_the_terminal():
 
 
 def test_the_reason_is_shown_rather_than_the_end():
-    text = "E   assert 1 == 2\n" + "FAILED tests/system/test_x.py::test_y - assert 1 == 2\n" + "x\n" * 99
+    text = "E   assert 1 == 2\nFAILED tests/system/test_x.py::test_y - assert 1 == 2\n" + "x\n" * 99
     warning = "[    7.1] WARNING: CPU: 0 PID: 1 at mm/slub.c:1\n"
     assert console.telling_lines(text + warning * 2) == [
-        "E   assert 1 == 2",
         "FAILED tests/system/test_x.py::test_y - assert 1 == 2",
         warning.strip(),
     ]

@@ -21,7 +21,7 @@ _COMPLAINT = re.compile(
     r"^\[ *[0-9.]+\] .*(?:BUG:|WARNING: |Oops|general protection|soft lockup|self-detected stall"
     r"|blocked for more than|Kernel panic)"
 )
-_VERDICT = re.compile(r"^(?:FAILED|ERROR) |^E {3}")
+_VERDICT = re.compile(r"^(?:FAILED|ERROR) ")
 # Escape sequences first, then every control character but the ends of lines and tabs.
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
@@ -91,7 +91,6 @@ def read(console: str) -> GuestReport:
 def telling_lines(console: str, number: int = 20) -> list[str]:
     """The lines that say best why a guest failed, fit for a terminal; the last ones when none does."""
     lines = [line.rstrip()[:200] for line in plain(console).splitlines() if line.strip()]
-    # Failures of pytest are told twice, as they happen and at the end; the end is the shorter of the two.
     verdicts = [line for line in lines if _VERDICT.match(line)]
     complaints = list(dict.fromkeys(line for line in lines if _COMPLAINT.search(line)))
     shown = complaints[: number // 2]

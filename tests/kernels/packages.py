@@ -61,9 +61,10 @@ class Packages:
         try:
             self._run("apt-get", "-q", "update", "--error-on=any")
         except PackagesError as error:
-            if not self._read.exists():
+            # One suite that is late or gone must not take the others' kernels away.
+            if not any((self._apt / "lists").glob("*_Packages*")):
                 raise
-            return f"the package index could not be read anew, the last one is used: {error}"
+            return f"not every package index could be read, what is there is used: {error}"
         self._read.touch()
         return ""
 
@@ -89,7 +90,7 @@ class Packages:
     def unpacked(self, name: str, packages: Sequence[str]) -> Path:
         """A folder with the packages and all that they depend on, as if they were installed below it."""
         folder, made_of = self.folder / name, self.folder / name / ".made-of"
-        if made_of.exists() and made_of.stat().st_mtime > self._read.stat().st_mtime:
+        if _newer(made_of, self._read):
             return folder
         wanted = self._run("apt-get", "-q", "install", "--yes", "--print-uris", *packages)
         files = "".join(f"{line.split()[1]}\n" for line in wanted.splitlines() if line.startswith("'"))
@@ -158,6 +159,10 @@ def sources(uris: str) -> str:
     lines = [f"deb {signed}{main} {suite} main" for suite in _SUITES]
     lines += [f"deb {signed}{security} {suite} main" for suite in _SECURITY_SUITES]
     return "\n".join(lines) + "\n"
+
+
+def _newer(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.stat().st_mtime > other.stat().st_mtime
 
 
 def _image(archive: Path, output: Path) -> Path:

@@ -120,7 +120,7 @@ def choose(wanted: Target, kernels: Iterable[KernelPackage]) -> Choice:
     nearest = min(above) if above else everything[-1].series
     best = _best([each for each in everything if each.series == nearest])
     series = ".".join(map(str, wanted.series))
-    return Choice(best, f"the index has no {series} any more: {best.release} stands in for it")
+    return Choice(best, f"the index has no {series}: {best.release} stands in for it")
 
 
 def _best(kernels: list[KernelPackage]) -> KernelPackage:
