@@ -11,8 +11,12 @@
 #ifndef KMEMSCOPE_KERNEL_H
 #define KMEMSCOPE_KERNEL_H
 
-#include <linux/types.h>
 #include <stdbool.h>
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
 
 #define FROM_BTF __attribute__((preserve_access_index))
 
@@ -24,7 +28,12 @@ typedef __u64 u64;
 struct page {
 	unsigned int page_type;
 	unsigned long private;
+	void *mapping;
 	unsigned long memcg_data;
+} FROM_BTF;
+/* page.index became __folio_index in 6.16. */
+struct page___index {
+	unsigned long index;
 } FROM_BTF;
 
 /* page.flags became memdesc_flags_t {.f} in 6.18. */
@@ -111,9 +120,14 @@ struct obj_cgroup {
 #define OWNER_PAGE 2UL
 #define OWNER_FLAGS 7UL
 
+struct list_head {
+	struct list_head *next, *prev;
+} FROM_BTF;
+
 /* --- slabs -------------------------------------------------------------------------------------------------- */
 
 struct kmem_cache {
+	struct list_head list; /* all caches in a ring, with the list's head in it */
 	unsigned int size;
 	unsigned int object_size;
 	unsigned int flags; /* slab_flags_t: unsigned int; the width is adjusted by CO-RE */
@@ -150,7 +164,29 @@ struct vm_struct {
 	struct page **pages;
 	unsigned int nr_pages;
 	void *addr;
-	unsigned long size;
+} FROM_BTF;
+
+struct vmap_area {
+	unsigned long va_start;
+	unsigned long va_end;
+	struct vm_struct *vm;
+} FROM_BTF;
+
+/* A chunk of percpu memory. Its pages point at it: through page.index, later (about 6.15) through page.private. */
+struct pcpu_chunk {
+	struct list_head list;
+	unsigned long *bound_map;
+	int nr_pages;
+} FROM_BTF;
+/* The owners, an entry for every 4 bytes (PCPU_MIN_ALLOC_SIZE): bare pointers to 6.9, then struct pcpuobj_ext. */
+struct pcpu_chunk___plain {
+	struct obj_cgroup **obj_cgroups;
+} FROM_BTF;
+struct pcpuobj_ext {
+	struct obj_cgroup *cgroup;
+} FROM_BTF;
+struct pcpu_chunk___ext {
+	struct pcpuobj_ext *obj_exts;
 } FROM_BTF;
 
 struct inode {
@@ -186,8 +222,14 @@ struct fdtable {
 struct files_struct {
 	struct fdtable *fdt;
 } FROM_BTF;
+struct signal_struct;
+struct sighand_struct;
+struct mm_struct;
 struct task_struct {
 	struct files_struct *files;
+	struct mm_struct *mm;
+	struct signal_struct *signal;
+	struct sighand_struct *sighand;
 } FROM_BTF;
 /* Only with CONFIG_VMAP_STACK, the default of x86_64 and arm64. */
 struct task_struct___vmap {
@@ -210,5 +252,114 @@ struct bpf_iter__task_file {
 	u32 fd;
 	struct file *file;
 } FROM_BTF;
+
+/* --- differences between kernels ---------------------------------------------------------------------------- */
+
+#define MAX_BLOCK_ORDER 20 /* larger than any MAX_PAGE_ORDER: a larger "order" is a torn read */
+
+#define PAGE_BYTES() bpf_core_type_size(struct page)
+
+/* A page type is a test `(page_type & mask) == want`. To 6.10 page types are macros: PG_buddy 0x80 and PG_table 0x200
+ * are cleared bits below 0xf0000000 (include/linux/page-flags.h).
+ */
+struct type_test {
+	u32 mask, want;
+};
+
+static __always_inline struct type_test is_buddy(void)
+{
+	if (bpf_core_enum_value_exists(enum pagetype___byte, PGTY_buddy___byte))
+		return (struct type_test){0xff000000,
+					  bpf_core_enum_value(enum pagetype___byte, PGTY_buddy___byte) << 24};
+	if (bpf_core_enum_value_exists(enum pagetype___bits, PG_buddy___bits)) {
+		u32 bit = bpf_core_enum_value(enum pagetype___bits, PG_buddy___bits);
+		return (struct type_test){0x80000000 | bit, 0x80000000};
+	}
+	return (struct type_test){0xf0000080, 0xf0000000};
+}
+
+static __always_inline struct type_test is_table(void)
+{
+	if (bpf_core_enum_value_exists(enum pagetype___byte, PGTY_table___byte))
+		return (struct type_test){0xff000000,
+					  bpf_core_enum_value(enum pagetype___byte, PGTY_table___byte) << 24};
+	if (bpf_core_enum_value_exists(enum pagetype___bits, PG_table___bits)) {
+		u32 bit = bpf_core_enum_value(enum pagetype___bits, PG_table___bits);
+		return (struct type_test){0x80000000 | bit, 0x80000000};
+	}
+	return (struct type_test){0xf0000200, 0xf0000000};
+}
+
+/* Only from 6.16; before, a large kmalloc looks like any other compound page. */
+static __always_inline struct type_test is_large_kmalloc(void)
+{
+	if (bpf_core_enum_value_exists(enum pagetype___byte, PGTY_large_kmalloc___byte))
+		return (struct type_test){0xff000000,
+					  bpf_core_enum_value(enum pagetype___byte, PGTY_large_kmalloc___byte) << 24};
+	return (struct type_test){0, 1};
+}
+
+static __always_inline u64 flags_offset(void)
+{
+	if (bpf_core_field_exists(struct page___word, flags))
+		return bpf_core_field_offset(struct page___word, flags);
+	return bpf_core_field_offset(struct page___memdesc, flags.f);
+}
+
+static __always_inline bool is_tail(const void *header)
+{
+	if (bpf_core_field_exists(struct page___head, compound_head))
+		return ((const struct page___head *)header)->compound_head & 1;
+	return ((const struct page___info *)header)->compound_info & 1;
+}
+
+static __always_inline u64 compound_order(u64 address)
+{
+	unsigned char order = 0;
+
+	if (bpf_core_field_exists(struct folio___order, _folio_order)) {
+		bpf_probe_read_kernel(&order, 1,
+				      (void *)(address + bpf_core_field_offset(struct folio___order, _folio_order)));
+	} else if (bpf_core_field_exists(struct folio___flags1, _flags_1)) {
+		u64 flags = 0;
+		bpf_probe_read_kernel(&flags, 8,
+				      (void *)(address + bpf_core_field_offset(struct folio___flags1, _flags_1)));
+		order = flags & 0xff;
+	} else {
+		bpf_probe_read_kernel(&order, 1,
+				      (void *)(address + PAGE_BYTES() +
+					       bpf_core_field_offset(struct page___order, compound_order)));
+	}
+	return order <= MAX_BLOCK_ORDER ? order : 0;
+}
+
+static __always_inline u64 owner_stride(const void *header, u64 object_bytes)
+{
+	if (bpf_core_field_exists(struct slab___stride, stride))
+		return ((const struct slab___stride *)header)->stride;
+	if (bpf_core_field_exists(struct slab___inside, obj_exts_in_object) &&
+	    BPF_CORE_READ_BITFIELD((const struct slab___inside *)header, obj_exts_in_object))
+		return object_bytes;
+	if (bpf_core_type_exists(struct slabobj_ext___plain))
+		return bpf_core_type_size(struct slabobj_ext___plain);
+	return sizeof(void *);
+}
+
+/* Where in an entry the owner stands. */
+static __always_inline u64 owner_offset(void)
+{
+	if (bpf_core_field_exists(struct slabobj_ext___plain, objcg))
+		return bpf_core_field_offset(struct slabobj_ext___plain, objcg);
+	if (bpf_core_field_exists(struct slabobj_ext___union, _objcg))
+		return bpf_core_field_offset(struct slabobj_ext___union, _objcg);
+	return 0;
+}
+
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *kn)
+{
+	if (bpf_core_field_exists(struct kernfs_node___old, parent))
+		return BPF_CORE_READ((struct kernfs_node___old *)kn, parent);
+	return BPF_CORE_READ((struct kernfs_node___new *)kn, __parent);
+}
 
 #endif

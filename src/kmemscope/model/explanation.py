@@ -97,6 +97,7 @@ class Explanation:
     no_account: str | None
     """Why there is no account, a sentence; None when there is one."""
     processes: tuple[Process, ...]
+    processes_left_out: int
     notes: tuple[str, ...]
     seconds: float
     census_seconds: float | None

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from kmemscope.model.errors import KernelUnsupported, NotPermitted
 from kmemscope.observe.bpf import syscalls
+from kmemscope.observe.bpf.census_programs import CensusPrograms
 
-PROBE = struct.Struct("=6Q")
 PAGEMAP_ENTRY_BYTES = 8
 PFN_MASK = (1 << 55) - 1
 """Bits 0-54 of a pagemap entry (Documentation/admin-guide/mm/pagemap.rst)."""
@@ -29,6 +29,8 @@ class PageHeaders:
 
     base: int
     """Address of the header of page frame 0."""
+    own_task: int
+    """Address of the task_struct of the thread that asked: an object of which we know the cache."""
     header_bytes: int
     stack_areas: bool
     """Kernel stacks are vmalloc areas that their task points at (CONFIG_VMAP_STACK)."""
@@ -36,13 +38,13 @@ class PageHeaders:
     """Large kmalloc pages carry a type of their own (kernel 6.16)."""
 
 
-def find(probe_fd: int) -> PageHeaders:
+def find(programs: CensusPrograms) -> PageHeaders:
     """Find the page headers.
 
     Raises NotPermitted when pagemap hides page frame numbers, KernelUnsupported when two pages disagree or the
     headers are larger than the census can hold.
     """
-    first, second = (locate(probe_fd) for _ in range(2))
+    first, second = (locate(programs) for _ in range(2))
     if first != second:
         raise KernelUnsupported(
             "the page headers of this kernel could not be found",
@@ -52,7 +54,7 @@ def find(probe_fd: int) -> PageHeaders:
     return first
 
 
-def locate(probe_fd: int) -> PageHeaders:
+def locate(programs: CensusPrograms) -> PageHeaders:
     """Put one page into a pipe and see where its header lies."""
     page_bytes = mmap.PAGESIZE
     reader, writer = os.pipe()
@@ -67,19 +69,24 @@ def locate(probe_fd: int) -> PageHeaders:
             raise KernelUnsupported("vmsplice(2) was refused", why=os.strerror(error))
         # Only now: the pipe's reference keeps the page where it is.
         frame = frame_number(address // page_bytes)
-        _, answer = syscalls.prog_run(probe_fd, PROBE.pack(reader, 0, 0, 0, 0, 0))
-        _, header, header_bytes, header_max, stack_areas, large = PROBE.unpack(answer)
+        probed = programs.probe(reader)
     finally:
         del view
         page.close()
         os.close(reader)
         os.close(writer)
-    if not 0 < header_bytes <= header_max:
+    if not 0 < probed.header_bytes <= probed.header_max:
         raise KernelUnsupported(
-            f"the page headers of this kernel have {header_bytes} bytes, more than the {header_max} that fit",
+            f"the page headers of this kernel have {probed.header_bytes} bytes, and {probed.header_max} fit",
             todo="please report this with the kernel's version",
         )
-    return PageHeaders(header - frame * header_bytes, header_bytes, bool(stack_areas), bool(large))
+    return PageHeaders(
+        base=probed.page - frame * probed.header_bytes,
+        own_task=probed.task,
+        header_bytes=probed.header_bytes,
+        stack_areas=probed.stack_areas,
+        large_kmalloc_type=probed.large_kmalloc_type,
+    )
 
 
 def frame_number(page: int) -> int:
