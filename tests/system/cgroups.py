@@ -51,9 +51,9 @@ class TestCgroup:
         except OSError:
             return []
 
-    def enter(self) -> None:
-        """Move the calling process here; meant for the moment between fork and exec."""
-        (self.path / "cgroup.procs").write_text("0")
+    def receive(self, pid: int) -> None:
+        """Move a process here."""
+        (self.path / "cgroup.procs").write_text(str(pid))
 
     def kernel_bytes(self) -> int:
         """The kernel's own number for this cgroup and all below it; on version 2 up to two seconds old."""
@@ -89,8 +89,6 @@ def run_subtree(hierarchy: Hierarchy) -> Iterator[TestCgroup]:
     top = TestCgroup(parent / f"kmemscope-test-{os.getpid()}", hierarchy.version)
     top.path.mkdir()
     try:
-        if hierarchy.version == 2:
-            (top.path / "cgroup.subtree_control").write_text("+memory")
         yield top
     finally:
         top.remove()
@@ -98,7 +96,9 @@ def run_subtree(hierarchy: Hierarchy) -> Iterator[TestCgroup]:
 
 @contextmanager
 def child(parent: TestCgroup, name: str) -> Iterator[TestCgroup]:
-    """A cgroup for one test, gone with all its processes afterwards."""
+    """A cgroup below another, gone with its processes afterwards; in version 2 the parent has none itself."""
+    if parent.version == 2:
+        (parent.path / "cgroup.subtree_control").write_text("+memory")
     cgroup = TestCgroup(parent.path / name, parent.version)
     cgroup.path.mkdir()
     try:

@@ -1,7 +1,7 @@
 """What every system test stands on: a memory cgroup of its own below one of the run, and a loaded census.
 
-Without root or a memory hierarchy these tests are skipped. Where a coverage table was asked for, as in the kernel
-matrix, skipping is no answer and whatever is missing is an error.
+Without root or a memory hierarchy these tests are skipped. Where a coverage table was asked for, as in the
+kernel matrix, skipping is no answer and whatever is missing is an error.
 """
 
 from __future__ import annotations

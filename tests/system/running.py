@@ -18,9 +18,10 @@ from tests.system.cgroups import TestCgroup
 REPOSITORY = Path(__file__).parents[2]
 SOURCES = Path(kmemscope.__file__).parents[1]
 EXIT_SECONDS = 60
+ENTER_AND_BECOME = 'echo 0 > "$0/cgroup.procs" && exec "$@"'
 
 
-class WorkloadRefused(Exception):
+class WorkloadRefusedError(Exception):
     """The kernel or the rights of this run do not allow the workload; the message says what it needs."""
 
 
@@ -37,30 +38,40 @@ class Running:
 def run_workload(name: str, cgroup: TestCgroup, count: int | None = None) -> Iterator[Running]:
     """Start a workload in a cgroup, wait until its memory is made, and end it afterwards.
 
-    The process enters the cgroup before it becomes the workload, so that only its task and kernel stack, which fork
-    makes, are charged to the cgroup of the test run.
+    The process enters the cgroup before it becomes the workload, so that only its task and kernel stack, made
+    by fork, are charged to the cgroup of the test run.
     """
-    arguments = [sys.executable, "-m", "tests.workloads", name, *([] if count is None else [str(count)])]
+    with start("tests.workloads", [name, *([] if count is None else [str(count)])], cgroup) as process:
+        word, _, facts = answer(process).partition(" ")
+        if word == "UNAVAILABLE":
+            raise WorkloadRefusedError(f"{name} needs {json.loads(facts)['needs']}")
+        assert word == "READY", f"{name} ended with status {process.wait()} before it was ready"
+        values = json.loads(facts)
+        yield Running(values["made"], values, process)
+
+
+@contextmanager
+def start(module: str, arguments: list[str], cgroup: TestCgroup) -> Iterator[subprocess.Popen[str]]:
+    """Run a module of this repository in a cgroup until the block ends."""
     process = subprocess.Popen(
-        arguments,
+        ["sh", "-c", ENTER_AND_BECOME, cgroup.path, sys.executable, "-m", module, *arguments],
         cwd=REPOSITORY,
         env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{SOURCES}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=cgroup.enter,
     )
     with process:
-        assert process.stdout is not None
         try:
-            word, _, facts = process.stdout.readline().partition(" ")
-            if word == "UNAVAILABLE":
-                raise WorkloadRefused(f"{name} needs {json.loads(facts)['needs']}")
-            assert word == "READY", f"{name} ended with status {process.wait()} before it was ready"
-            values = json.loads(facts)
-            yield Running(values["made"], values, process)
+            yield process
         finally:
             end(process)
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    """The next line that a process says, empty when it ended."""
+    assert process.stdout is not None
+    return process.stdout.readline()
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -1,8 +1,8 @@
-"""Compares a census with its two witnesses: the kernel's own number, and what a workload is known to have made.
+"""Compares a census with its two witnesses: the kernel's own number, and what a workload is known to make.
 
-What may be missing from a census is bounded and has a name. Each CPU keeps the rest of a page that it charged for
-the next object; what it puts back on a change of cgroup is `pending_bytes` of the owner. Two pages more are for
-what is charged or freed between the reading of the kernel's number and the walk.
+What may be missing from a census is bounded and has a name. Each CPU keeps the rest of a page that it charged
+for the next object; what it puts back on a change of cgroup is `pending_bytes` of the owner. Two pages more
+are for what is charged or freed between the reading of the kernel's number and the walk.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ class Weighing:
     cgroup_ids: frozenset[int]
     """The cgroup, those below it, and those below it that lost their directory."""
     charged_bytes: int
+
+    @classmethod
+    def of(cls, census: Census, cgroup: TestCgroup, charged_bytes: int = 0) -> Weighing:
+        """What a census says about one cgroup."""
+        return cls(census, family(census, cgroup), charged_bytes)
 
     @property
     def charges(self) -> list[Charge]:
@@ -70,7 +75,9 @@ class Weighing:
     def largest(self) -> str:
         """The largest charges, for the message of a failed test."""
         rows = sorted(self.charges, key=lambda each: -each.bytes)[:12]
-        return "\n".join(f"{each.bytes:>12} {each.objects:>8} {each.kind} {each.cache or each.what}" for each in rows)
+        return "\n".join(
+            f"{each.bytes:>12} {each.objects:>8} {each.kind} {each.cache or each.what}" for each in rows
+        )
 
 
 def family(census: Census, cgroup: TestCgroup) -> frozenset[int]:
@@ -91,7 +98,7 @@ def weigh(taker: CensusTaker, cgroup: TestCgroup) -> Weighing:
         census = taker.take()
         if cgroup.kernel_bytes() == charged:
             break
-    return Weighing(census, family(census, cgroup), charged)
+    return Weighing.of(census, cgroup, charged)
 
 
 def assert_covered(weighing: Weighing) -> None:
@@ -110,4 +117,6 @@ def assert_found(weighing: Weighing, expected: Expectation, made: int) -> None:
     """The census has at least what the workload made."""
     least = made * expected.per_unit
     subject = " or ".join(expected.caches or expected.kinds)
-    assert weighing.found(expected) >= least, f"{subject}: at least {least:.0f} expected, of:\n{weighing.largest()}"
+    assert weighing.found(expected) >= least, (
+        f"{subject}: at least {least:.0f} expected, of:\n{weighing.largest()}"
+    )

@@ -62,8 +62,8 @@ def fill(descriptor: int, count: int, value_bytes: int) -> None:
 def bpf_percpu_values(count: int, keep: ExitStack) -> int:
     """One hash map with a value for each CPU in every element.
 
-    Not an array map, nor a hash that allocates beforehand: these make their per-CPU memory before the map has an
-    owner, and the kernel charges it to the root.
+    Not an array map, nor a hash that allocates beforehand: these make their per-CPU memory before the map has
+    an owner, and the kernel charges it to the root.
     """
     fill(
         make_map(PERCPU_HASH, PERCPU_VALUE_BYTES, count, NO_PREALLOCATION),
