@@ -30,9 +30,7 @@ def record_coverage(workload: Workload, cgroup: TestCgroup, weighing: Weighing) 
         "charged_bytes": weighing.charged_bytes,
         "named_bytes": weighing.named_bytes,
         "coverage": round(weighing.coverage, 6),
-        "kinds": {
-            each: [weighing.bytes_of(each), weighing.rows[each]] for each in Kind if each in weighing.rows
-        },
+        "kinds": {each: [weighing.bytes_of(each), weighing.rows[each]] for each in Kind if each in weighing.rows},
     }
     with Path(os.environ[COVERAGE]).open("a") as table:
         table.write(json.dumps(row) + "\n")
