@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from kmemscope.explain.subtree import gone, paths_by_id, within
+from kmemscope.explain.vocabulary import KIND_MEANINGS, KIND_NAMES, type_meaning
 from kmemscope.model.census import Census, Charge
 from kmemscope.model.explanation import Account, KindRow, ObjectRow, ResidualPart
+from kmemscope.model.hierarchy import gone, paths_by_id, within
 from kmemscope.model.kinds import Kind, reclaimable
 from kmemscope.model.node import Cgroup
 from kmemscope.model.observation import Observation
@@ -19,7 +20,7 @@ from kmemscope.model.observation import Observation
 COUNTED_ONLY = (Kind.ZSWAP,)
 """Kinds that are charged by the byte out of memory that carries no owner: only the kernel's counter shows them."""
 STALE_PAGES_A_CPU = 64
-"""MEMCG_CHARGE_BATCH, mm/memcontrol.c, 6.0 to 7.3: memory.stat may lag by that many pages a CPU (v2, 5.15 and later)."""
+"""MEMCG_CHARGE_BATCH, mm/memcontrol.c, 6.0 to 7.3: memory.stat on v2 may lag by that many pages a CPU."""
 
 
 def account_of(observation: Observation, target: Cgroup) -> Account | None:
@@ -27,7 +28,7 @@ def account_of(observation: Observation, target: Cgroup) -> Account | None:
     census = observation.census
     if census is None or target.kernel_bytes is None:
         return None
-    ids = {id_ for id_, path in paths_by_id(observation).items() if within(path, target.path)}
+    ids = {id_ for id_, path in paths_by_id(observation.cgroups, census).items() if within(path, target.path)}
     charges = [charge for charge in census.charges if charge.cgroup_id in ids]
     kinds = kind_rows(charges, target.stat, observation.counters)
     charged = observation.charged.after_bytes if observation.charged else target.kernel_bytes
@@ -39,7 +40,7 @@ def account_of(observation: Observation, target: Cgroup) -> Account | None:
         residual=residual_parts(observation, census, ids, target),
         kinds=kinds,
         objects=object_rows(charges, census),
-        gone=gone(observation, ids),
+        gone=gone(observation.cgroups, census, ids),
     )
 
 
@@ -50,13 +51,22 @@ def kind_rows(charges: list[Charge], stat: Mapping[str, int], counters: Mapping[
     for charge in charges:
         sums[charge.kind][0] += charge.bytes
         sums[charge.kind][1] += charge.objects
-    rows = [
-        KindRow(kind, amount, objects, reclaimable(kind), witness.get(kind.value))
-        for kind, (amount, objects) in sums.items()
-    ]
+    amounts: dict[Kind, tuple[int, int | None]] = {kind: (amount, n) for kind, (amount, n) in sums.items()}
     for kind in COUNTED_ONLY:
         if witness.get(kind.value):
-            rows.append(KindRow(kind, witness[kind.value], None, reclaimable(kind), witness[kind.value]))
+            amounts[kind] = (witness[kind.value], None)
+    rows = [
+        KindRow(
+            kind=kind,
+            label=KIND_NAMES[kind],
+            meaning=KIND_MEANINGS[kind],
+            bytes=amount,
+            objects=objects,
+            reclaimable=reclaimable(kind),
+            witness_bytes=witness.get(kind.value),
+        )
+        for kind, (amount, objects) in amounts.items()
+    ]
     return tuple(sorted(rows, key=lambda row: (-row.bytes, row.kind)))
 
 
@@ -75,6 +85,7 @@ def object_rows(charges: list[Charge], census: Census) -> tuple[ObjectRow, ...]:
         rows.append(
             ObjectRow(
                 type=what or cache or kind.value,
+                meaning=next(filter(None, map(type_meaning, (cache or what or "", *aliases))), None),
                 cache=cache,
                 aliases=aliases if merged else (),
                 kind=kind,
@@ -86,9 +97,7 @@ def object_rows(charges: list[Charge], census: Census) -> tuple[ObjectRow, ...]:
     return tuple(sorted(rows, key=lambda row: (-row.bytes, row.kind, row.type)))
 
 
-def residual_parts(
-    observation: Observation, census: Census, ids: set[int], target: Cgroup
-) -> tuple[ResidualPart, ...]:
+def residual_parts(observation: Observation, census: Census, ids: set[int], target: Cgroup) -> tuple[ResidualPart, ...]:
     """List what the residual can consist of. Each bound holds by itself; the residual may be any part of their sum."""
     page, cpus = observation.host.page_bytes, observation.host.cpus
     pending = sum(owner.pending_bytes for owner in census.owners if owner.cgroup_id in ids)

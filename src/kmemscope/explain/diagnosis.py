@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from kmemscope.explain.account import account_of
-from kmemscope.explain.subtree import ancestors, effective_limit, gone, paths_by_id
+from kmemscope.explain.headline import headline
+from kmemscope.explain.vocabulary import KIND_NAMES
 from kmemscope.model.errors import TargetNotFound
 from kmemscope.model.explanation import Explanation, NodeRow, NodeView
+from kmemscope.model.hierarchy import ancestors, effective_limit, gone, paths_by_id
 from kmemscope.model.kinds import Kind
 from kmemscope.model.node import Level
 from kmemscope.model.observation import Observation
@@ -25,13 +27,15 @@ def explain(observation: Observation) -> Explanation:
         raise TargetNotFound("this observation has no target", todo="name one, or capture one")
     account = account_of(observation, target)
     census = observation.census
+    limit = effective_limit(by_path, target.path)
     return Explanation(
         level=observation.level,
         limitations=observation.limitations,
         time=observation.time,
         host=observation.host,
         target=target,
-        limit=effective_limit(by_path, target.path),
+        limit=limit,
+        headline=headline(target, limit, account),
         account=account,
         no_account=None if account else why_no_account(observation, target.kernel_bytes),
         processes=observation.processes,
@@ -46,7 +50,7 @@ def explain(observation: Observation) -> Explanation:
 def why_no_account(observation: Observation, kernel_bytes: int | None) -> str:
     """Say in a sentence why the bytes have no names."""
     if kernel_bytes is None:
-        return "the kernel gives no number for this cgroup's kernel memory (kernel memory accounting is off, or it is the root)"
+        return "the kernel keeps no number for this cgroup (kernel memory accounting is off, or it is the root)"
     if observation.level is not Level.EXACT:
         return "counters alone do not say what the memory is"
     return "there is no census in this observation"
@@ -55,7 +59,7 @@ def why_no_account(observation: Observation, kernel_bytes: int | None) -> str:
 def view(observation: Observation) -> NodeView:
     """Make the table of all cgroups, largest first."""
     by_path = {cgroup.path: cgroup for cgroup in observation.cgroups}
-    paths = paths_by_id(observation)
+    paths = paths_by_id(observation.cgroups, observation.census)
     sums: dict[str, dict[Kind, int]] = defaultdict(lambda: defaultdict(int))
     for charge in observation.census.charges if observation.census else ():
         for path in ancestors(paths.get(charge.cgroup_id, "/")):
@@ -71,6 +75,7 @@ def view(observation: Observation) -> NodeView:
                 named_bytes=sum(kinds.values()) if observation.census else None,
                 limit=effective_limit(by_path, cgroup.path),
                 largest_kind=largest,
+                largest_label=KIND_NAMES[largest] if largest else None,
                 largest_bytes=kinds[largest] if largest else None,
             )
         )
@@ -81,7 +86,7 @@ def view(observation: Observation) -> NodeView:
         time=observation.time,
         host=observation.host,
         rows=tuple(rows),
-        gone=gone(observation, paths),
+        gone=gone(observation.cgroups, observation.census, paths),
         seconds=observation.seconds,
     )
 

@@ -22,16 +22,16 @@ KIND_NAMES: dict[Kind, str] = {
 }
 
 KIND_MEANINGS: dict[Kind, str] = {
-    Kind.SLAB_UNRECLAIMABLE: "kernel objects in use: they stay until the program lets go of what they stand for",
-    Kind.SLAB_RECLAIMABLE: "mostly caches of names and inodes: the kernel drops the unused ones when memory is short",
+    Kind.SLAB_UNRECLAIMABLE: "kernel objects in use",
+    Kind.SLAB_RECLAIMABLE: "caches that the kernel drops when memory is short",
     Kind.KERNEL_STACK: "one for every thread that exists",
-    Kind.PAGETABLES: "they map the memory that processes touched: 2 MiB for each GiB in 4 KiB pages",
+    Kind.PAGETABLES: "they map the memory that processes touched",
     Kind.SEC_PAGETABLES: "page tables of virtual machines and devices",
-    Kind.PERCPU: "copies for every CPU, mostly statistics of cgroups, mounts, networks and BPF maps",
-    Kind.VMALLOC: "large tables: descriptor tables, BPF maps, firewall rules",
+    Kind.PERCPU: "a copy for every CPU: cgroups, mounts, networks",
+    Kind.VMALLOC: "large tables: descriptors, BPF maps, firewall rules",
     Kind.ZSWAP: "swapped-out pages, compressed",
     Kind.PIPE_BUFFERS: "data written into pipes and not read yet",
-    Kind.OTHER_PAGES: "pages that nothing known points at, such as rings of io_uring, packet sockets and perf",
+    Kind.OTHER_PAGES: "rings of io_uring, packet sockets, perf and drivers",
 }
 
 TYPE_MEANINGS: dict[str, str] = {

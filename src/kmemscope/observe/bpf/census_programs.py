@@ -104,8 +104,9 @@ class CensusPrograms:
 
     def probe(self, pipe_fd: int) -> Probed:
         """Ask for the header of the page in a pipe, and for what BTF says."""
-        answer = PROBE.unpack(self._run("probe", PROBE.pack(pipe_fd, 0, 0, 0, 0, 0, 0)))
-        return Probed(*answer[1:5], bool(answer[5]), bool(answer[6]))
+        answer = self._run("probe", PROBE.pack(pipe_fd, 0, 0, 0, 0, 0, 0))
+        _, page, task, header_bytes, header_max, stack_areas, large = PROBE.unpack(answer)
+        return Probed(page, task, header_bytes, header_max, bool(stack_areas), bool(large))
 
     def walk(self, worker: int, headers: int, start: int, end: int) -> Walked:
         """Count the pages from `start` up to `end` on one worker, slice by slice."""
@@ -151,8 +152,8 @@ class CensusPrograms:
         """Take the owners by obj_cgroup, and leave none."""
         found = {}
         for key, value in self._taken("owners", NUMBER.size, OWNER.size):
-            *numbers, name = OWNER.unpack(value)
-            found[NUMBER.unpack(key)[0]] = RawOwner(*numbers, text(name))
+            cgroup_id, parent_id, css_flags, pending, name = OWNER.unpack(value)
+            found[NUMBER.unpack(key)[0]] = RawOwner(cgroup_id, parent_id, css_flags, pending, text(name))
         return found
 
     def caches(self) -> dict[int, RawCache]:

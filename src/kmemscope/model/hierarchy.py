@@ -1,13 +1,12 @@
-"""Which cgroups belong to a target: its directories, and what the census met that has no directory any more."""
+"""How cgroups lie within each other: paths, ids, limits, and payers that have no directory any more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kmemscope.model.census import Owner
+from kmemscope.model.census import Census, Owner
 from kmemscope.model.explanation import EffectiveLimit, GoneCgroup
 from kmemscope.model.node import Cgroup
-from kmemscope.model.observation import Observation
 
 
 def within(path: str, ancestor: str) -> bool:
@@ -23,14 +22,14 @@ def ancestors(path: str) -> Iterable[str]:
     yield "/"
 
 
-def paths_by_id(observation: Observation) -> dict[int, str]:
+def paths_by_id(cgroups: Iterable[Cgroup], census: Census | None) -> dict[int, str]:
     """Path of every cgroup id that the census met or a directory has.
 
     An owner without a directory (removed while it still pays) gets the path below its parent that it had, as far as
     the parents are known; where they are not, it stands below `/`.
     """
-    paths = {cgroup.id: cgroup.path for cgroup in observation.cgroups}
-    owners = {owner.cgroup_id: owner for owner in observation.census.owners} if observation.census else {}
+    paths = {cgroup.id: cgroup.path for cgroup in cgroups}
+    owners = {owner.cgroup_id: owner for owner in census.owners} if census else {}
 
     def path_of(owner: Owner, depth: int = 0) -> str:
         if owner.cgroup_id in paths:
@@ -45,19 +44,19 @@ def paths_by_id(observation: Observation) -> dict[int, str]:
     return paths
 
 
-def gone(observation: Observation, ids: Iterable[int]) -> tuple[GoneCgroup, ...]:
+def gone(cgroups: Iterable[Cgroup], census: Census | None, ids: Iterable[int]) -> tuple[GoneCgroup, ...]:
     """The payers among these ids that have no directory any more, largest first."""
-    if not observation.census:
+    if not census:
         return ()
-    directories = {cgroup.id for cgroup in observation.cgroups}
+    directories = {cgroup.id for cgroup in cgroups}
     wanted = set(ids) - directories
     sums = dict.fromkeys(wanted, 0)
-    for charge in observation.census.charges:
+    for charge in census.charges:
         if charge.cgroup_id in sums:
             sums[charge.cgroup_id] += charge.bytes
     rows = [
         GoneCgroup(owner.cgroup_id, owner.name, sums[owner.cgroup_id], owner.online)
-        for owner in observation.census.owners
+        for owner in census.owners
         if owner.cgroup_id in sums
     ]
     return tuple(sorted(rows, key=lambda row: (-row.bytes, row.cgroup_id)))
