@@ -82,9 +82,7 @@ class Weighing:
     def largest(self) -> str:
         """The largest charges, for the message of a failed test."""
         rows = sorted(self.charges, key=lambda each: -each.bytes)[:12]
-        return "\n".join(
-            f"{each.bytes:>12} {each.objects:>8} {each.kind} {each.cache or each.what}" for each in rows
-        )
+        return "\n".join(f"{each.bytes:>12} {each.objects:>8} {each.kind} {each.cache or each.what}" for each in rows)
 
 
 def family(census: Census, cgroup: TestCgroup) -> frozenset[int]:
@@ -124,6 +122,4 @@ def assert_found(weighing: Weighing, expected: Expectation, made: int) -> None:
     """The census has at least what the workload made."""
     least = made * expected.per_unit
     subject = " or ".join(expected.caches or expected.kinds)
-    assert weighing.found(expected) >= least, (
-        f"{subject}: at least {least:.0f} expected, of:\n{weighing.largest()}"
-    )
+    assert weighing.found(expected) >= least, f"{subject}: at least {least:.0f} expected, of:\n{weighing.largest()}"
