@@ -60,6 +60,8 @@ class Census:
     """Slabs whose owner table the kernel could not allocate: their objects are charged to nobody."""
     races: int
     """Objects whose owner was gone when it was looked up."""
+    percpu_unread_bytes: int
+    """Percpu memory of the node whose owners could not be read; 0 when all was."""
     seconds: float
     notes: tuple[str, ...] = ()
     """What was not looked at, a sentence each."""

@@ -13,6 +13,8 @@ class KindRow:
     """Bytes of one kind."""
 
     kind: Kind
+    label: str
+    meaning: str
     bytes: int
     objects: int | None
     reclaimable: Reclaimable
@@ -25,6 +27,8 @@ class ObjectRow:
     """Objects of one type."""
 
     type: str
+    meaning: str | None
+    """What one such object stands for, where its name alone says it."""
     cache: str | None
     aliases: tuple[str, ...]
     kind: Kind
@@ -93,10 +97,13 @@ class Explanation:
     host: Host
     target: Cgroup
     limit: EffectiveLimit | None
+    headline: str
+    """The answer in one or two sentences."""
     account: Account | None
     no_account: str | None
     """Why there is no account, a sentence; None when there is one."""
     processes: tuple[Process, ...]
+    processes_left_out: int
     notes: tuple[str, ...]
     seconds: float
     census_seconds: float | None
@@ -112,6 +119,7 @@ class NodeRow:
     named_bytes: int | None
     limit: EffectiveLimit | None
     largest_kind: Kind | None
+    largest_label: str | None
     largest_bytes: int | None
 
     @property

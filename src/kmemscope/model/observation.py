@@ -33,6 +33,8 @@ class Observation:
     census: Census | None
     charged: Charged | None
     processes: tuple[Process, ...] = ()
+    processes_left_out: int = 0
+    """Processes of the target that were not looked at, because there are too many."""
     seconds: float = 0.0
     """How long the look took."""
     counters: dict[str, int] = field(default_factory=dict)

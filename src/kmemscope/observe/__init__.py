@@ -1,1 +1,1 @@
-"""The rooms that touch the machine. Each returns values of the model and concludes nothing."""
+"""The only rooms that touch the machine; each returns model values."""

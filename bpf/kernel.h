@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * The few kernel structures that our programs read, and every difference between kernel versions (5.17 to 7.3).
+ * Only the members that are used are declared: offsets, sizes, bit positions and enum values are filled in at load
+ * time from the running kernel's own BTF (CO-RE). Where a value is a macro, and so not in BTF, it is written here
+ * with the source it was read in.
+ *
+ * Flavours (`struct x___old`) stand for the same kernel structure at another time; the loader ignores what follows
+ * the three underscores.
+ */
+#ifndef KMEMSCOPE_KERNEL_H
+#define KMEMSCOPE_KERNEL_H
+
+#include <stdbool.h>
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#define FROM_BTF __attribute__((preserve_access_index))
+
+typedef __u32 u32;
+typedef __u64 u64;
+
+/* --- page headers ------------------------------------------------------------------------------------------- */
+
+struct page {
+	unsigned int page_type;
+	unsigned long private;
+	void *mapping;
+	unsigned long memcg_data;
+} FROM_BTF;
+/* page.index became __folio_index in 6.16. */
+struct page___index {
+	unsigned long index;
+} FROM_BTF;
+
+/* page.flags became memdesc_flags_t {.f} in 6.18. */
+struct page___word {
+	unsigned long flags;
+} FROM_BTF;
+struct memdesc {
+	unsigned long f;
+} FROM_BTF;
+struct page___memdesc {
+	struct memdesc flags;
+} FROM_BTF;
+
+/* compound_head became compound_info in 7.1; bit 0 says "tail page" in both. */
+struct page___head {
+	unsigned long compound_head;
+} FROM_BTF;
+struct page___info {
+	unsigned long compound_info;
+} FROM_BTF;
+/* The order of a compound page: in its first tail page to 6.0, then in struct folio. */
+struct page___order {
+	unsigned char compound_order;
+} FROM_BTF;
+struct folio___order {
+	unsigned char _folio_order;
+} FROM_BTF;
+struct folio___flags1 {
+	unsigned long _flags_1;
+} FROM_BTF;
+
+enum pageflags___any { PG_head___any = 16 };
+
+/* Page types: values of the top byte from 6.12, bits in an enum in 6.11, macros before (see page_is_type()). */
+enum pagetype___byte {
+	PGTY_buddy___byte = 240,
+	PGTY_table___byte = 242,
+	PGTY_large_kmalloc___byte = 248,
+};
+enum pagetype___bits { PG_buddy___bits = 0x40000000, PG_table___bits = 0x10000000 };
+
+/* --- who pays ----------------------------------------------------------------------------------------------- */
+
+struct kernfs_node {
+	const char *name;
+	u64 id;
+} FROM_BTF;
+/* kernfs_node.parent became __parent in 6.15. */
+struct kernfs_node___old {
+	struct kernfs_node *parent;
+} FROM_BTF;
+struct kernfs_node___new {
+	struct kernfs_node *__parent;
+} FROM_BTF;
+
+struct cgroup {
+	struct kernfs_node *kn;
+} FROM_BTF;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	unsigned int flags;
+} FROM_BTF;
+/* include/linux/cgroup-defs.h, an unnamed enum: 1 << 1 in every kernel from 5.17 to 7.3. */
+#define CSS_ONLINE 2
+
+struct mem_cgroup {
+	struct cgroup_subsys_state css;
+} FROM_BTF;
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct obj_cgroup {
+	struct mem_cgroup *memcg;
+	atomic_t nr_charged_bytes;
+} FROM_BTF;
+
+/* enum page_memcg_data_flags: bit 0 = the word is a slab's table of owners, bit 1 = it is the obj_cgroup that pays
+ * for a kernel page (include/linux/memcontrol.h, unchanged from 5.17 to 7.3; the enum's name for bit 0 is not).
+ */
+#define OWNER_TABLE 1UL
+#define OWNER_PAGE 2UL
+#define OWNER_FLAGS 7UL
+
+struct list_head {
+	struct list_head *next, *prev;
+} FROM_BTF;
+
+/* --- slabs -------------------------------------------------------------------------------------------------- */
+
+struct kmem_cache {
+	struct list_head list; /* all caches in a ring, with the list's head in it */
+	unsigned int size;
+	unsigned int object_size;
+	unsigned int flags; /* slab_flags_t: unsigned int; the width is adjusted by CO-RE */
+	const char *name;
+} FROM_BTF;
+
+struct slab {
+	struct kmem_cache *slab_cache;
+	unsigned int objects : 15;
+} FROM_BTF;
+
+/* An entry of the table of owners: a bare pointer to 6.9, struct slabobj_ext from 6.10, in a union from 7.3. */
+struct slabobj_ext___plain {
+	struct obj_cgroup *objcg;
+} FROM_BTF;
+struct slabobj_ext___union {
+	struct obj_cgroup *_objcg;
+} FROM_BTF;
+/* From 7.0 entries may lie inside the objects: slab.stride says how far apart they are; in 7.3 a bit says it. */
+struct slab___stride {
+	unsigned int stride;
+} FROM_BTF;
+struct slab___inside {
+	unsigned int obj_exts_in_object : 1;
+} FROM_BTF;
+
+/* SLAB_RECLAIM_ACCOUNT: 0x20000 to 6.8 (include/linux/slab.h), a bit number in an enum from 6.9. */
+enum _slab_flag_bits___any { _SLAB_RECLAIM_ACCOUNT___any = 17 };
+#define SLAB_RECLAIM_ACCOUNT_TO_6_8 0x20000U
+
+/* --- what points at pages ----------------------------------------------------------------------------------- */
+
+struct vm_struct {
+	struct page **pages;
+	unsigned int nr_pages;
+	void *addr;
+} FROM_BTF;
+
+struct vmap_area {
+	unsigned long va_start;
+	unsigned long va_end;
+	struct vm_struct *vm;
+} FROM_BTF;
+
+/* A chunk of percpu memory. Its pages point at it: through page.index, later (about 6.15) through page.private. */
+struct pcpu_chunk {
+	struct list_head list;
+	unsigned long *bound_map;
+	int nr_pages;
+} FROM_BTF;
+/* The owners, an entry for every 4 bytes (PCPU_MIN_ALLOC_SIZE): bare pointers to 6.9, then struct pcpuobj_ext. */
+struct pcpu_chunk___plain {
+	struct obj_cgroup **obj_cgroups;
+} FROM_BTF;
+struct pcpuobj_ext {
+	struct obj_cgroup *cgroup;
+} FROM_BTF;
+struct pcpu_chunk___ext {
+	struct pcpuobj_ext *obj_exts;
+} FROM_BTF;
+
+struct inode {
+	unsigned short i_mode;
+} FROM_BTF;
+struct file {
+	struct inode *f_inode;
+	void *private_data;
+} FROM_BTF;
+#define S_IFMT 0170000
+#define S_IFIFO 0010000
+
+struct pipe_buffer {
+	struct page *page;
+} FROM_BTF;
+struct pipe_inode_info {
+	unsigned int head;
+	unsigned int tail;
+	unsigned int ring_size;
+	struct pipe_buffer *bufs;
+} FROM_BTF;
+/* A page kept for the next write: one, then (6.15) an array of two. */
+struct pipe_inode_info___one {
+	struct page *tmp_page;
+} FROM_BTF;
+struct pipe_inode_info___two {
+	struct page *tmp_page[2];
+} FROM_BTF;
+
+struct fdtable {
+	struct file **fd;
+} FROM_BTF;
+struct files_struct {
+	struct fdtable *fdt;
+} FROM_BTF;
+struct signal_struct;
+struct sighand_struct;
+struct mm_struct;
+struct task_struct {
+	struct files_struct *files;
+	struct mm_struct *mm;
+	struct signal_struct *signal;
+	struct sighand_struct *sighand;
+} FROM_BTF;
+/* Only with CONFIG_VMAP_STACK, the default of x86_64 and arm64. */
+struct task_struct___vmap {
+	struct vm_struct *stack_vm_area;
+} FROM_BTF;
+
+/* --- iterators ---------------------------------------------------------------------------------------------- */
+
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+} FROM_BTF;
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+} FROM_BTF;
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	u32 fd;
+	struct file *file;
+} FROM_BTF;
+
+/* --- differences between kernels ---------------------------------------------------------------------------- */
+
+#define MAX_BLOCK_ORDER 20 /* larger than any MAX_PAGE_ORDER: a larger "order" is a torn read */
+
+#define PAGE_BYTES() bpf_core_type_size(struct page)
+
+/* A page type is a test `(page_type & mask) == want`. To 6.10 page types are macros: PG_buddy 0x80 and PG_table 0x200
+ * are cleared bits below 0xf0000000 (include/linux/page-flags.h).
+ */
+struct type_test {
+	u32 mask, want;
+};
+
+static __always_inline struct type_test is_buddy(void)
+{
+	if (bpf_core_enum_value_exists(enum pagetype___byte, PGTY_buddy___byte))
+		return (struct type_test){0xff000000,
+					  bpf_core_enum_value(enum pagetype___byte, PGTY_buddy___byte) << 24};
+	if (bpf_core_enum_value_exists(enum pagetype___bits, PG_buddy___bits)) {
+		u32 bit = bpf_core_enum_value(enum pagetype___bits, PG_buddy___bits);
+		return (struct type_test){0x80000000 | bit, 0x80000000};
+	}
+	return (struct type_test){0xf0000080, 0xf0000000};
+}
+
+static __always_inline struct type_test is_table(void)
+{
+	if (bpf_core_enum_value_exists(enum pagetype___byte, PGTY_table___byte))
+		return (struct type_test){0xff000000,
+					  bpf_core_enum_value(enum pagetype___byte, PGTY_table___byte) << 24};
+	if (bpf_core_enum_value_exists(enum pagetype___bits, PG_table___bits)) {
+		u32 bit = bpf_core_enum_value(enum pagetype___bits, PG_table___bits);
+		return (struct type_test){0x80000000 | bit, 0x80000000};
+	}
+	return (struct type_test){0xf0000200, 0xf0000000};
+}
+
+/* Only from 6.16; before, a large kmalloc looks like any other compound page. */
+static __always_inline struct type_test is_large_kmalloc(void)
+{
+	if (bpf_core_enum_value_exists(enum pagetype___byte, PGTY_large_kmalloc___byte))
+		return (struct type_test){0xff000000,
+					  bpf_core_enum_value(enum pagetype___byte, PGTY_large_kmalloc___byte) << 24};
+	return (struct type_test){0, 1};
+}
+
+static __always_inline u64 flags_offset(void)
+{
+	if (bpf_core_field_exists(struct page___word, flags))
+		return bpf_core_field_offset(struct page___word, flags);
+	return bpf_core_field_offset(struct page___memdesc, flags.f);
+}
+
+static __always_inline bool is_tail(const void *header)
+{
+	if (bpf_core_field_exists(struct page___head, compound_head))
+		return ((const struct page___head *)header)->compound_head & 1;
+	return ((const struct page___info *)header)->compound_info & 1;
+}
+
+static __always_inline u64 compound_order(u64 address)
+{
+	unsigned char order = 0;
+
+	if (bpf_core_field_exists(struct folio___order, _folio_order)) {
+		bpf_probe_read_kernel(&order, 1,
+				      (void *)(address + bpf_core_field_offset(struct folio___order, _folio_order)));
+	} else if (bpf_core_field_exists(struct folio___flags1, _flags_1)) {
+		u64 flags = 0;
+		bpf_probe_read_kernel(&flags, 8,
+				      (void *)(address + bpf_core_field_offset(struct folio___flags1, _flags_1)));
+		order = flags & 0xff;
+	} else {
+		bpf_probe_read_kernel(&order, 1,
+				      (void *)(address + PAGE_BYTES() +
+					       bpf_core_field_offset(struct page___order, compound_order)));
+	}
+	return order <= MAX_BLOCK_ORDER ? order : 0;
+}
+
+static __always_inline u64 owner_stride(const void *header, u64 object_bytes)
+{
+	if (bpf_core_field_exists(struct slab___stride, stride))
+		return ((const struct slab___stride *)header)->stride;
+	if (bpf_core_field_exists(struct slab___inside, obj_exts_in_object) &&
+	    BPF_CORE_READ_BITFIELD((const struct slab___inside *)header, obj_exts_in_object))
+		return object_bytes;
+	if (bpf_core_type_exists(struct slabobj_ext___plain))
+		return bpf_core_type_size(struct slabobj_ext___plain);
+	return sizeof(void *);
+}
+
+/* Where in an entry the owner stands. */
+static __always_inline u64 owner_offset(void)
+{
+	if (bpf_core_field_exists(struct slabobj_ext___plain, objcg))
+		return bpf_core_field_offset(struct slabobj_ext___plain, objcg);
+	if (bpf_core_field_exists(struct slabobj_ext___union, _objcg))
+		return bpf_core_field_offset(struct slabobj_ext___union, _objcg);
+	return 0;
+}
+
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *kn)
+{
+	if (bpf_core_field_exists(struct kernfs_node___old, parent))
+		return BPF_CORE_READ((struct kernfs_node___old *)kn, parent);
+	return BPF_CORE_READ((struct kernfs_node___new *)kn, __parent);
+}
+
+#endif

@@ -1,0 +1,84 @@
+"""The command line: one module a command, each parses its words, calls the rooms, and presents.
+
+Imports are made when a command runs: `kmemscope --version` loads next to nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from kmemscope import __version__
+from kmemscope.model.errors import KmemscopeError
+
+COMMANDS = ("table", "why", "capture", "doctor", "schema")
+FAULT = 1
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage in the form of all our errors: what, why, what to do."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Print the error and exit with 2."""
+        self.exit(2, f"kmemscope: {message}\ntry: {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    root = Parser(
+        prog="kmemscope",
+        description="Says what a container's kernel memory is. Without a command: every cgroup of this node.",
+    )
+    root.add_argument("--version", action="version", version=f"kmemscope {__version__}")
+    commands = root.add_subparsers(metavar="COMMAND", dest="command", parser_class=Parser)
+    for name in COMMANDS:
+        import_module(f"kmemscope.cli.{name}").register(root if name == "table" else commands)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status of docs/contract.md."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        print(f"kmemscope {__version__}")  # noqa: T201 - before anything else is loaded
+        return 0
+    try:
+        options = parser().parse_args(words)
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except KmemscopeError as error:
+        complain(error)
+        return error.exit_status
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). What is still buffered must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - a user never sees a traceback unless asked for
+        if "-v" in words or "--verbose" in words:
+            raise
+        print(  # noqa: T201
+            f"kmemscope: a fault of kmemscope itself: {type(error).__name__}: {error!s:.300}\n"
+            "please report it with the output of the same command and -v",
+            file=sys.stderr,
+        )
+        return FAULT
+    return status
+
+
+def complain(error: KmemscopeError) -> None:
+    """Print an error: what, why, what to do."""
+    from kmemscope.present.safe import safe  # noqa: PLC0415 - see the top of this module
+
+    lines = [f"kmemscope: {safe(error.what, 2000)}"]
+    for label, text in (("why", error.why), ("try", error.todo)):
+        if text:
+            first, *rest = (safe(line, 2000) for line in text.splitlines())
+            lines += [f"  {label}: {first}", *(f"       {line}" for line in rest)]
+    print("\n".join(lines), file=sys.stderr)  # noqa: T201

@@ -1,0 +1,117 @@
+"""The account: bytes charged = bytes named + residual, for a cgroup and all below it.
+
+Named bytes come from the census. Kinds that no page or slab object shows (zswap) come from the kernel's own counters,
+where it has them. What remains is the residual; each thing that can cause it is listed with the most it can be.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from kmemscope.explain.vocabulary import KIND_MEANINGS, KIND_NAMES, type_meaning
+from kmemscope.model.census import Census, Charge
+from kmemscope.model.explanation import Account, KindRow, ObjectRow, ResidualPart
+from kmemscope.model.hierarchy import gone, paths_by_id, within
+from kmemscope.model.kinds import Kind, reclaimable
+from kmemscope.model.node import Cgroup
+from kmemscope.model.observation import Observation
+
+COUNTED_ONLY = (Kind.ZSWAP,)
+"""Kinds that are charged by the byte out of memory that carries no owner: only the kernel's counter shows them."""
+STALE_PAGES_A_CPU = 64
+"""MEMCG_CHARGE_BATCH, mm/memcontrol.c, 6.0 to 7.3: memory.stat may lag by that many pages a CPU (v2, 5.15 and later)."""
+
+
+def account_of(observation: Observation, target: Cgroup) -> Account | None:
+    """Make the account of a cgroup; None without a census or where the kernel gives no number to compare with."""
+    census = observation.census
+    if census is None or target.kernel_bytes is None:
+        return None
+    ids = {id_ for id_, path in paths_by_id(observation.cgroups, census).items() if within(path, target.path)}
+    charges = [charge for charge in census.charges if charge.cgroup_id in ids]
+    kinds = kind_rows(charges, target.stat, observation.counters)
+    charged = observation.charged.after_bytes if observation.charged else target.kernel_bytes
+    named = sum(row.bytes for row in kinds)
+    return Account(
+        charged_bytes=charged,
+        named_bytes=named,
+        residual_bytes=charged - named,
+        residual=residual_parts(observation, census, ids, target),
+        kinds=kinds,
+        objects=object_rows(charges, census),
+        gone=gone(observation.cgroups, census, ids),
+    )
+
+
+def kind_rows(charges: list[Charge], stat: Mapping[str, int], counters: Mapping[str, int]) -> tuple[KindRow, ...]:
+    """Add up charges by kind, largest first, each beside the kernel's own row."""
+    witness = {**counters, **stat}
+    sums: dict[Kind, list[int]] = defaultdict(lambda: [0, 0])
+    for charge in charges:
+        sums[charge.kind][0] += charge.bytes
+        sums[charge.kind][1] += charge.objects
+    amounts: dict[Kind, tuple[int, int | None]] = {kind: (amount, n) for kind, (amount, n) in sums.items()}
+    for kind in COUNTED_ONLY:
+        if witness.get(kind.value):
+            amounts[kind] = (witness[kind.value], None)
+    rows = [
+        KindRow(
+            kind=kind,
+            label=KIND_NAMES[kind],
+            meaning=KIND_MEANINGS[kind],
+            bytes=amount,
+            objects=objects,
+            reclaimable=reclaimable(kind),
+            witness_bytes=witness.get(kind.value),
+        )
+        for kind, (amount, objects) in amounts.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.bytes, row.kind)))
+
+
+def object_rows(charges: list[Charge], census: Census) -> tuple[ObjectRow, ...]:
+    """Add up charges by type of object, largest first."""
+    caches = {cache.name: cache for cache in census.caches}
+    sums: dict[tuple[Kind, str | None, str | None], list[int]] = defaultdict(lambda: [0, 0])
+    for charge in charges:
+        entry = sums[charge.kind, charge.cache, charge.what]
+        entry[0] += charge.objects
+        entry[1] += charge.bytes
+    rows = []
+    for (kind, cache, what), (objects, amount) in sums.items():
+        aliases = caches[cache].aliases if cache in caches else ()
+        merged = len(aliases) > 1
+        rows.append(
+            ObjectRow(
+                type=what or cache or kind.value,
+                meaning=next(filter(None, map(type_meaning, (cache or what or "", *aliases))), None),
+                cache=cache,
+                aliases=aliases if merged else (),
+                kind=kind,
+                objects=objects,
+                bytes=amount,
+                certainty="merged" if merged else "certain",
+            )
+        )
+    return tuple(sorted(rows, key=lambda row: (-row.bytes, row.kind, row.type)))
+
+
+def residual_parts(
+    observation: Observation, census: Census, ids: set[int], target: Cgroup
+) -> tuple[ResidualPart, ...]:
+    """List what the residual can consist of. Each bound holds by itself; the residual may be any part of their sum."""
+    page, cpus = observation.host.page_bytes, observation.host.cpus
+    pending = sum(owner.pending_bytes for owner in census.owners if owner.cgroup_id in ids)
+    parts = [
+        ResidualPart("charged by the page, not yet used by an object (read from the kernel)", pending),
+        ResidualPart("per-CPU charge stock", cpus * page),
+    ]
+    if target.version == 2:
+        parts.append(ResidualPart("memory.stat is up to 2 s old", STALE_PAGES_A_CPU * cpus * page))
+    if observation.charged:
+        moved = abs(observation.charged.after_bytes - observation.charged.before_bytes)
+        parts.append(ResidualPart("it changed while it was counted", moved))
+    if census.percpu_unread_bytes:
+        parts.append(ResidualPart("percpu memory that could not be read", census.percpu_unread_bytes))
+    return tuple(part for part in parts if part.at_most_bytes)

@@ -1,0 +1,96 @@
+"""The whole answer about one target, and about a node."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from kmemscope.explain.account import account_of
+from kmemscope.explain.headline import headline
+from kmemscope.explain.vocabulary import KIND_NAMES
+from kmemscope.model.errors import TargetNotFound
+from kmemscope.model.explanation import Explanation, NodeRow, NodeView
+from kmemscope.model.hierarchy import ancestors, effective_limit, gone, paths_by_id
+from kmemscope.model.kinds import Kind
+from kmemscope.model.node import Level
+from kmemscope.model.observation import Observation
+
+
+def explain(observation: Observation) -> Explanation:
+    """Explain the target of an observation.
+
+    Raises TargetNotFound when it was an observation of a whole node, or the target went away while it was looked at.
+    """
+    by_path = {cgroup.path: cgroup for cgroup in observation.cgroups}
+    target = by_path.get(observation.target or "")
+    if target is None:
+        raise TargetNotFound("this observation has no target", todo="name one, or capture one")
+    account = account_of(observation, target)
+    census = observation.census
+    limit = effective_limit(by_path, target.path)
+    return Explanation(
+        level=observation.level,
+        limitations=observation.limitations,
+        time=observation.time,
+        host=observation.host,
+        target=target,
+        limit=limit,
+        headline=headline(target, limit, account),
+        account=account,
+        no_account=None if account else why_no_account(observation, target.kernel_bytes),
+        processes=observation.processes,
+        processes_left_out=observation.processes_left_out,
+        notes=census.notes if census else (),
+        seconds=observation.seconds,
+        census_seconds=census.seconds if census else None,
+        census_pages=census.pages if census else None,
+    )
+
+
+def why_no_account(observation: Observation, kernel_bytes: int | None) -> str:
+    """Say in a sentence why the bytes have no names."""
+    if kernel_bytes is None:
+        return "the kernel gives no number for this cgroup's kernel memory (kernel memory accounting is off, or it is the root)"
+    if observation.level is not Level.EXACT:
+        return "counters alone do not say what the memory is"
+    return "there is no census in this observation"
+
+
+def view(observation: Observation) -> NodeView:
+    """Make the table of all cgroups, largest first."""
+    by_path = {cgroup.path: cgroup for cgroup in observation.cgroups}
+    paths = paths_by_id(observation.cgroups, observation.census)
+    sums: dict[str, dict[Kind, int]] = defaultdict(lambda: defaultdict(int))
+    for charge in observation.census.charges if observation.census else ():
+        for path in ancestors(paths.get(charge.cgroup_id, "/")):
+            sums[path][charge.kind] += charge.bytes
+    rows = []
+    for cgroup in observation.cgroups:
+        kinds = sums.get(cgroup.path, {}) if observation.census else stat_kinds(cgroup.stat)
+        largest = max(kinds, key=lambda kind: kinds[kind], default=None)
+        rows.append(
+            NodeRow(
+                cgroup=cgroup,
+                kernel_bytes=cgroup.kernel_bytes,
+                named_bytes=sum(kinds.values()) if observation.census else None,
+                limit=effective_limit(by_path, cgroup.path),
+                largest_kind=largest,
+                largest_label=KIND_NAMES[largest] if largest else None,
+                largest_bytes=kinds[largest] if largest else None,
+            )
+        )
+    rows.sort(key=lambda row: (-(row.kernel_bytes or 0), row.cgroup.path))
+    return NodeView(
+        level=observation.level,
+        limitations=observation.limitations,
+        time=observation.time,
+        host=observation.host,
+        rows=tuple(rows),
+        gone=gone(observation.cgroups, observation.census, paths),
+        seconds=observation.seconds,
+    )
+
+
+def stat_kinds(stat: Mapping[str, int]) -> dict[Kind, int]:
+    """Bytes by kind as far as memory.stat has rows for them."""
+    return {kind: stat[kind.value] for kind in Kind if stat.get(kind.value)}

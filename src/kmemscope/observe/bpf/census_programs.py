@@ -1,0 +1,214 @@
+"""The programs of bpf/census.bpf.c as functions: their argument layouts, their maps, and nothing about what they mean.
+
+Every layout here is that of the C struct of the same name.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from kmemscope.observe.bpf import skeleton, syscalls
+
+WALK = struct.Struct("=10Q")
+SCAN = struct.Struct("=8Q")
+MARKING = struct.Struct("=3Q")
+CHARGE_KEY = struct.Struct("=QQ")
+NUMBER = struct.Struct("=Q")
+OWNER = struct.Struct("=QQII64s")
+CACHE = struct.Struct("=IIII48s")
+CHUNK = struct.Struct("=6Q")
+READ_PART = struct.Struct("=QQ")
+CHECK_BASE = struct.Struct("=10Q")
+PROBE = struct.Struct("=7Q")
+PART_BYTES = 4096
+SLOT_ZERO = struct.pack("=I", 0)
+
+SLICE_NS = 4_000_000
+"""Time after which a walk returns to us: far below 10 ms, so that nothing else waits for its CPU."""
+ITERATOR_BYTES = 16384
+"""Objects an iterator visits in one read(2): an eighth of this."""
+GROWTH = 4
+
+
+@dataclass(slots=True)
+class Walked:
+    """What walks report; adds up over slices and workers."""
+
+    pages: int = 0
+    faults: int = 0
+    unowned: int = 0
+    races: int = 0
+    dropped: int = 0
+
+    def add(self, other: Walked) -> None:
+        """Add another walk's figures to these."""
+        self.pages += other.pages
+        self.faults += other.faults
+        self.unowned += other.unowned
+        self.races += other.races
+        self.dropped += other.dropped
+
+
+@dataclass(frozen=True, slots=True)
+class RawOwner:
+    """An obj_cgroup's cgroup."""
+
+    cgroup_id: int
+    parent_id: int
+    css_flags: int
+    pending_bytes: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RawCache:
+    """A kmem_cache; `size` is the distance between objects in bytes."""
+
+    size: int
+    object_size: int
+    reclaimable: bool
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What the probe program answers."""
+
+    page: int
+    task: int
+    header_bytes: int
+    header_max: int
+    stack_areas: bool
+    large_kmalloc_type: bool
+
+
+class CensusPrograms:
+    """The loaded programs. Map sizes are given in entries; `grow` loads everything again with larger ones."""
+
+    def __init__(self, entries: Mapping[str, int]) -> None:
+        self._entries = dict(entries)
+        self._loaded = skeleton.load("census", self._entries)
+
+    def close(self) -> None:
+        """Unload the programs and free the maps."""
+        self._loaded.close()
+
+    def grow(self, names: Iterable[str]) -> None:
+        """Load again with larger maps. A map of maps would need no reload, but changing one stops for RCU: 10 ms."""
+        for name in names:
+            self._entries[name] *= GROWTH
+        self._loaded.close()
+        self._loaded = skeleton.load("census", self._entries)
+
+    def probe(self, pipe_fd: int) -> Probed:
+        """Ask for the header of the page in a pipe, and for what BTF says."""
+        answer = PROBE.unpack(self._run("probe", PROBE.pack(pipe_fd, 0, 0, 0, 0, 0, 0)))
+        return Probed(*answer[1:5], bool(answer[5]), bool(answer[6]))
+
+    def walk(self, worker: int, headers: int, start: int, end: int) -> Walked:
+        """Count the pages from `start` up to `end` on one worker, slice by slice."""
+        total, at = Walked(), start
+        while at < end:
+            answer = self._run("walk", WALK.pack(worker, headers, at, end, SLICE_NS, 0, 0, 0, 0, 0))
+            at = WALK.unpack(answer)[2]
+            total.add(Walked(*WALK.unpack(answer)[5:]))
+        return total
+
+    def scan(self, worker: int, headers: int, start: int, end: int, places: tuple[int, int, int]) -> None:
+        """Look for vmalloc areas and percpu chunks; places: direct map, page shift, cache of vmap_area."""
+        at = start
+        while at < end:
+            answer = self._run("scan", SCAN.pack(worker, headers, at, end, SLICE_NS, *places))
+            at = SCAN.unpack(answer)[2]
+
+    def start_marking(self, headers: int) -> None:
+        """Forget all marks of before."""
+        self._taken("marks", NUMBER.size, NUMBER.size)
+        self._taken("chunks", NUMBER.size, NUMBER.size)
+        syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, MARKING.pack(headers, 0, 0))
+
+    def mark(self) -> None:
+        """Mark the pages that tasks and pipes point at."""
+        for program in ("mark_tasks", "mark_pipes"):
+            syscalls.iter_run(self._loaded.programs[program], ITERATOR_BYTES)
+
+    def marks_dropped(self) -> int:
+        """How many marks did not fit since start_marking()."""
+        raw = syscalls.map_lookup(self._loaded.maps["marking"], SLOT_ZERO, MARKING.size)
+        dropped: int = MARKING.unpack(raw)[2]
+        return dropped
+
+    def charges(self) -> list[tuple[int, int, int]]:
+        """Take the result: (obj_cgroup, use, count), and leave none."""
+        return [
+            (*CHARGE_KEY.unpack(key), NUMBER.unpack(value)[0])
+            for key, value in self._taken("charges", CHARGE_KEY.size, NUMBER.size)
+        ]
+
+    def owners(self) -> dict[int, RawOwner]:
+        """Take the owners by obj_cgroup, and leave none."""
+        found = {}
+        for key, value in self._taken("owners", NUMBER.size, OWNER.size):
+            *numbers, name = OWNER.unpack(value)
+            found[NUMBER.unpack(key)[0]] = RawOwner(*numbers, text(name))
+        return found
+
+    def caches(self) -> dict[int, RawCache]:
+        """Read the caches met so far by address."""
+        found = {}
+        fd = self._loaded.maps["caches"]
+        for key, value in syscalls.map_items(fd, NUMBER.size, CACHE.size, empty=False):
+            size, object_size, reclaimable, _, name = CACHE.unpack(value)
+            found[NUMBER.unpack(key)[0]] = RawCache(size, object_size, bool(reclaimable), text(name))
+        return found
+
+    def list_caches(self, known: int) -> None:
+        """Note all caches, starting from the address of one."""
+        self._run("list_caches", NUMBER.pack(known))
+
+    def check_base(self, headers: int, base: int, page_shift: int, caches: Iterable[int]) -> tuple[int, int]:
+        """Try a base of the direct map; gives how many of our objects were looked at, and how many fit."""
+        answer = self._run("check_base", CHECK_BASE.pack(headers, base, page_shift, *caches, 0, 0))
+        *_, checked, matched = CHECK_BASE.unpack(answer)
+        return checked, matched
+
+    def chunks(self) -> list[int]:
+        """Addresses of the percpu chunks that the scan found."""
+        return [NUMBER.unpack(key)[0] for key, _ in self._taken("chunks", NUMBER.size, NUMBER.size)]
+
+    def describe_chunk(self, address: int) -> tuple[int, int, int, int, int]:
+        """Say where a chunk's tables are: owners, bytes of an entry, offset in it, bounds, pages."""
+        _, owners, owner_bytes, owner_offset, bounds, pages = CHUNK.unpack(
+            self._run("describe_chunk", CHUNK.pack(address, 0, 0, 0, 0, 0))
+        )
+        return owners, owner_bytes, owner_offset, bounds, pages
+
+    def read(self, address: int, length: int) -> bytes | None:
+        """Copy kernel memory, part by part; None where it cannot be read."""
+        data = b""
+        while len(data) < length:
+            _, failed = READ_PART.unpack(self._run("read_part", READ_PART.pack(address + len(data), 0)))
+            if failed:
+                return None
+            data += syscalls.map_lookup(self._loaded.maps["part"], SLOT_ZERO, PART_BYTES)
+        return data[:length]
+
+    def identify(self, objcg: int) -> None:
+        """Note whose an obj_cgroup is."""
+        self._run("identify", NUMBER.pack(objcg))
+
+    def _run(self, program: str, arguments: bytes) -> bytes:
+        try:
+            return syscalls.prog_run(self._loaded.programs[program], arguments)[1]
+        except OSError as error:
+            raise skeleton.refusal(error, f"the kernel refused to run the BPF program '{program}'") from error
+
+    def _taken(self, name: str, key_bytes: int, value_bytes: int) -> list[tuple[bytes, bytes]]:
+        return list(syscalls.map_items(self._loaded.maps[name], key_bytes, value_bytes, empty=True))
+
+
+def text(raw: bytes) -> str:
+    """Decode a name that the kernel ended with a zero byte."""
+    return raw.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")

@@ -1,0 +1,30 @@
+"""Which slab caches were merged: /sys/kernel/slab has a folder for each and a symbolic link for each other name."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+
+SLAB = "/sys/kernel/slab"
+
+
+def merged_names(folder: str = SLAB) -> Mapping[str, tuple[str, ...]]:
+    """Map every cache name to all the names that share its slabs, itself included, sorted.
+
+    Empty where the kernel has no such folder. The folders of merged caches have made-up names (`:0000072`), which are
+    nobody's names and left out.
+    """
+    groups: dict[str, set[str]] = defaultdict(set)
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return {}
+    for entry in entries:
+        try:
+            link = os.readlink(entry.path) if entry.is_symlink() else entry.name
+        except OSError:
+            continue
+        if not entry.name.startswith(":"):
+            groups[os.path.basename(link)].add(entry.name)
+    return {name: tuple(sorted(names)) for names in groups.values() for name in names}

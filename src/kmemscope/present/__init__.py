@@ -1,0 +1,1 @@
+"""Renderings of what was said; each takes model values and gives text."""

@@ -1,0 +1,49 @@
+"""The table of a whole node, for people."""
+
+from __future__ import annotations
+
+from kmemscope.model.explanation import NodeRow, NodeView
+from kmemscope.model.units import count, percent, size
+from kmemscope.present.safe import safe, shortened
+from kmemscope.present.style import Style
+from kmemscope.present.table import Column, table
+from kmemscope.present.why_text import limitation_lines
+
+ROWS_SHOWN = 30
+NAME_COLUMNS = 44
+COLUMNS = (
+    Column("CONTAINER OR CGROUP"),
+    Column("KERNEL", right=True),
+    Column("OF LIMIT", right=True),
+    Column("LARGEST KIND"),
+    Column("", right=True),
+)
+
+
+def node_text(view: NodeView, style: Style, *, verbose: bool = False) -> str:
+    """Write the table of all cgroups; containers first in it, then others, each largest first."""
+    ordered = sorted(view.rows, key=lambda row: row.cgroup.container is None)
+    shown = ordered if verbose else ordered[:ROWS_SHOWN]
+    lines = table(COLUMNS, [cells(row) for row in shown])
+    lines[0] = style.bold(lines[0])
+    if len(shown) < len(ordered):
+        lines.append(f"and {count(len(ordered) - len(shown))} more cgroups (-v shows all)")
+    if view.gone:
+        amount = sum(each.bytes for each in view.gone)
+        lines.append(f"{count(len(view.gone))} removed cgroups still pay for {size(amount)}")
+    lines += ["", style.dim(f"Kernel {safe(view.host.kernel)}, level {view.level.value}. A cgroup includes those below it.")]
+    lines += [style.warn(line) for line in limitation_lines(view.level, view.limitations)]
+    return "\n".join(lines) + "\n"
+
+
+def cells(row: NodeRow) -> tuple[str, str, str, str, str]:
+    """Write one row."""
+    container = row.cgroup.container
+    label = f"{container.name or container.id[:12]} ({container.runtime})" if container else row.cgroup.path
+    return (
+        shortened(label, NAME_COLUMNS),
+        "?" if row.kernel_bytes is None else size(row.kernel_bytes),
+        "-" if row.share_of_limit is None else percent(row.share_of_limit),
+        row.largest_label or "-",
+        "-" if row.largest_bytes is None else size(row.largest_bytes),
+    )

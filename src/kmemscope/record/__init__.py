@@ -1,0 +1,1 @@
+"""What was observed, kept: captures now, samples over time later."""
