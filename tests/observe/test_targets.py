@@ -16,9 +16,7 @@ OTHER = "4f3a" + "fedcba9876543210" * 3 + "ddddeeeeffff"
 def docker(host: FakeHost, container_id: str, name: str) -> str:
     path = f"/docker/{container_id}"
     host.cgroup(path)
-    host.write(
-        f"/var/lib/docker/containers/{container_id}/config.v2.json", f'{{"Name": "/{name}", "Config": {{}}}}'
-    )
+    host.write(f"/var/lib/docker/containers/{container_id}/config.v2.json", f'{{"Name": "/{name}", "Config": {{}}}}')
     return path
 
 
