@@ -11,7 +11,7 @@ import pytest
 
 from kmemscope.model.kinds import Kind
 from kmemscope.observe.census import CensusTaker
-from tests.system.cgroups import TestCgroup
+from tests.system.cgroups import TestCgroup, settled_kernel_bytes
 from tests.system.conftest import COVERAGE
 from tests.system.running import WorkloadRefusedError, run_workload
 from tests.system.weighing import Weighing, assert_covered, assert_found, weigh
@@ -54,13 +54,13 @@ def test_what_a_workload_makes_is_named(workload: Workload, cgroup: TestCgroup, 
 
 
 def test_an_empty_cgroup_pays_for_nothing(cgroup: TestCgroup, taker: CensusTaker) -> None:
-    weighing = weigh(taker, cgroup)
-    assert weighing.charges == []
-    assert weighing.charged_bytes == 0
+    assert settled_kernel_bytes(cgroup) == 0
+    assert weigh(taker, cgroup).charges == []
 
 
 def test_nothing_is_left_behind_when_a_workload_has_ended(cgroup: TestCgroup, taker: CensusTaker) -> None:
     with run_workload("epoll_items", cgroup, 2_000):
         assert weigh(taker, cgroup).objects(["eventpoll_epi"]) >= 2_000
     after = weigh(taker, cgroup)
-    assert after.charged_bytes <= after.stock_bytes
+    assert settled_kernel_bytes(cgroup) <= after.stock_bytes
+    assert after.objects(["eventpoll_epi"]) == 0
