@@ -1,15 +1,16 @@
-"""Compares a census with its two witnesses: the kernel's own number, and what a workload is known to make.
+"""Compares a census with its witnesses: the kernel's own numbers, and what a workload is known to make.
 
-What may be missing from a census is bounded and has a name. Each CPU keeps the rest of a page that it charged
-for the next object; what it puts back on a change of cgroup is `pending_bytes` of the owner. Two pages more
-are for what is charged or freed between the reading of the kernel's number and the walk.
+What may be missing from a census is bounded and has a name: the stock of each CPU. An object that does not fit into
+the stock has whole pages charged and leaves their rest there, on top of what was there (refill_obj_stock(),
+mm/memcontrol.c); so it never holds more than the largest object and a page. What a CPU puts back when it turns to
+another cgroup is `pending_bytes` of the owner.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from kmemscope.model.census import Census, Charge
@@ -24,6 +25,8 @@ LARGE_BYTES = 16 * 1024 * 1024
 LARGE_COVERAGE = 0.999
 EXCESS = 0.01
 """A census may lag behind the freeing of objects, but never count anything twice."""
+ROW_LAG_BYTES = POSSIBLE_CPUS * PAGE_BYTES
+"""Each CPU holds back up to a page of what it has to add to a row."""
 PATIENCE_SECONDS = 6.0
 PAUSE_SECONDS = 0.2
 
@@ -57,13 +60,15 @@ class Weighing:
     @property
     def coverage(self) -> float:
         """Share of the charged bytes that has a name."""
-        return self.named_bytes / self.charged_bytes
+        return self.named_bytes / self.charged_bytes if self.charged_bytes else 1.0
 
     @property
     def stock_bytes(self) -> int:
         """The most that may be charged and belong to no object."""
         pending = sum(each.pending_bytes for each in self.census.owners if each.cgroup_id in self.cgroup_ids)
-        return (POSSIBLE_CPUS + 2) * PAGE_BYTES + pending
+        paid = {each.cache for each in self.charges}
+        largest = max((each.object_bytes for each in self.census.caches if each.name in paid), default=0)
+        return POSSIBLE_CPUS * (largest + PAGE_BYTES) + pending
 
     @property
     def disagreement(self) -> str:
@@ -75,7 +80,18 @@ class Weighing:
             return f"{missing} of {self.charged_bytes} bytes are not named, more than a stock of {self.stock_bytes}"
         if -missing > max(self.charged_bytes * EXCESS, 2 * PAGE_BYTES):
             return f"{-missing} bytes more than the {self.charged_bytes} charged are named"
-        return ""
+        return "; ".join(self.kinds_in_disagreement())
+
+    def kinds_in_disagreement(self) -> Iterator[str]:
+        """Kinds whose bytes are not those of the kernel's own row."""
+        for kind in Kind:
+            if kind not in self.rows:
+                continue
+            least = most = self.bytes_of(kind)
+            if kind is Kind.SLAB_UNRECLAIMABLE:  # its row has large kmalloc, which looks like any block before 6.16
+                most += self.bytes_of(Kind.OTHER_PAGES)
+            if not least - ROW_LAG_BYTES <= self.rows[kind] <= most + ROW_LAG_BYTES:
+                yield f"{least} bytes of {kind} are named, the kernel counts {self.rows[kind]}"
 
     def bytes_of(self, kind: Kind) -> int:
         """Bytes of one kind."""
