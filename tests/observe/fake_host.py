@@ -19,9 +19,7 @@ V1_MOUNTINFO = (
     f"35 31 0:32 / {V1_MOUNT} rw,relatime shared:11 master:2 - cgroup cgroup rw,memory\n"
     "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n"
 )
-V2_MOUNTINFO = (
-    f"30 23 0:26 / {V2_MOUNT} rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n"
-)
+V2_MOUNTINFO = f"30 23 0:26 / {V2_MOUNT} rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n"
 
 V1_FILES: Mapping[str, str] = {
     "cgroup.procs": "",
@@ -52,9 +50,7 @@ class FakeHost:
             self.cgroup("/")
         else:
             self.write(f"{self.mount}/cgroup.controllers", "cpuset cpu io memory hugetlb pids\n")
-            root_files = {
-                name: text for name, text in V2_FILES.items() if name not in {"memory.current", "memory.max"}
-            }
+            root_files = {name: text for name, text in V2_FILES.items() if name not in {"memory.current", "memory.max"}}
             self.cgroup("/", root_files)
 
     @property
@@ -71,9 +67,7 @@ class FakeHost:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
         return file
 
-    def cgroup(
-        self, path: str, files: Mapping[str, str] | None = None, *, without: str = "", **replaced: str
-    ) -> Path:
+    def cgroup(self, path: str, files: Mapping[str, str] | None = None, *, without: str = "", **replaced: str) -> Path:
         """Make a cgroup; `replaced` gives other contents, with `_` for `.` where no file has a `_`."""
         contents = dict(files if files is not None else V1_FILES if self.version == 1 else V2_FILES)
         contents.update(replaced)
@@ -90,8 +84,7 @@ class FakeHost:
         self.write(f"/proc/{pid}/cgroup", line)
         self.write(
             f"/proc/{pid}/status",
-            b"Name:\t%s\nUmask:\t0022\nState:\tS (sleeping)\nVmPTE:\t      72 kB\nThreads:\t%d\n"
-            % (name, threads),
+            b"Name:\t%s\nUmask:\t0022\nState:\tS (sleeping)\nVmPTE:\t      72 kB\nThreads:\t%d\n" % (name, threads),
         )
         (self.root / f"proc/{pid}/fd").mkdir()
         with (self.root / (self.mount + cgroup + "/cgroup.procs").lstrip("/")).open("a") as procs:

@@ -188,9 +188,7 @@ def test_survives_cgroups_that_come_and_go(host: FakeHost) -> None:
         for _ in range(100):
             paths = [path for path, _ in host.hierarchy.walk()]
             assert {"/", "/stays", "/stays/deep"} <= set(paths)
-            assert [
-                cgroup.path for path in paths if (cgroup := host.hierarchy.read(path)) and cgroup.usage_bytes
-            ]
+            assert [cgroup.path for path in paths if (cgroup := host.hierarchy.read(path)) and cgroup.usage_bytes]
     finally:
         stop.set()
         thread.join()

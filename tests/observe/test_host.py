@@ -26,9 +26,7 @@ def test_reads_below_the_root(v2: FakeHost) -> None:
     assert (host.kernel, host.cpus, host.memory_bytes) == ("4.19.0-fake", 128, 1 << 20)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "\n", "x", "3-1", "0-", "-", "0,,1", "0-999999", "0-99999999999", "1_0"]
-)
+@pytest.mark.parametrize("text", ["", "\n", "x", "3-1", "0-", "-", "0,,1", "0-999999", "0-99999999999", "1_0"])
 def test_damaged_files_never_give_zero(v2: FakeHost, text: str) -> None:
     v2.write("/sys/devices/system/cpu/possible", text)
     v2.write("/proc/meminfo", f"MemTotal: {text} kB\n")

@@ -40,9 +40,7 @@ def test_reads_a_whole_file_up_to_the_bound_and_nothing_of_a_larger_one(tmp_path
         (b"longer than the bound", 5, []),
     ],
 )
-def test_a_line_that_the_bound_cuts_is_left_out(
-    tmp_path: Path, content: bytes, most: int, lines: list[bytes]
-) -> None:
+def test_a_line_that_the_bound_cuts_is_left_out(tmp_path: Path, content: bytes, most: int, lines: list[bytes]) -> None:
     (tmp_path / "file").write_bytes(content)
     assert HostFs(tmp_path).read_lines("/file", most) == lines
 

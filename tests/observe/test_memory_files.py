@@ -24,9 +24,7 @@ def test_anything_else_is_no_number(data: bytes) -> None:
     assert number is None or data.strip().lstrip(b"0") in {b"%d" % number, b""}
 
 
-@pytest.mark.parametrize(
-    "data", [None, b"", b"\n", b"max\n", b"-1\n", b"+1", b"1_0", b"1 2", b"1" * 5000, b"\xb2"]
-)
+@pytest.mark.parametrize("data", [None, b"", b"\n", b"max\n", b"-1\n", b"+1", b"1_0", b"1 2", b"1" * 5000, b"\xb2"])
 def test_no_number(data: bytes | None) -> None:
     assert parse_number(data) is None
 
@@ -159,9 +157,7 @@ FIELDS = {
     "memory.stat": "kernel_bytes",
     "cgroup.stat": "dying_descendants",
 }
-EACH_FILE = [(1, name) for name in V1_FILES if name in FIELDS] + [
-    (2, name) for name in V2_FILES if name in FIELDS
-]
+EACH_FILE = [(1, name) for name in V1_FILES if name in FIELDS] + [(2, name) for name in V2_FILES if name in FIELDS]
 
 
 @pytest.mark.parametrize(("host", "file"), EACH_FILE, indirect=["host"])

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - a user never sees a traceback unless asked for
+    except Exception as error:
         if "-v" in words or "--verbose" in words:
             raise
         print(  # noqa: T201

@@ -15,7 +15,7 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps this class
     parser = commands.add_parser("capture", help="keep all that is observed in a file", description=__doc__)
     parser.add_argument("target", metavar="TARGET", nargs="?", help=f"{TARGET_HELP}; none for the whole node")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="the capture (*.kms)")
-    shared.add_machine(parser, **shared.INHERITED)
+    shared.add_machine(parser, command=True)
     parser.set_defaults(run=run)
 
 

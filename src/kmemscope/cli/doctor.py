@@ -11,8 +11,8 @@ from kmemscope.cli import options as shared
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps this class private
     """Add the command."""
     parser = commands.add_parser("doctor", help="say what this node and these rights allow", description=__doc__)
-    shared.add_output(parser, **shared.INHERITED)
-    shared.add_machine(parser, **shared.INHERITED)
+    shared.add_output(parser, command=True)
+    shared.add_machine(parser, command=True)
     parser.set_defaults(run=run)
 
 

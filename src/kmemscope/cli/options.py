@@ -6,33 +6,39 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from kmemscope.model.errors import NotPermitted
 from kmemscope.model.node import Level, Limitation
 from kmemscope.model.observation import Observation
 from kmemscope.present.style import Style
 
-INHERITED = {"default": argparse.SUPPRESS}
-"""For the options of a command that the program has too: `--json why X` means what `why X --json` means."""
+
+def unless_given(command: bool) -> dict[str, Any]:
+    """Give a command's own options no default, so that `--json why X` means what `why X --json` means."""
+    return {"default": argparse.SUPPRESS} if command else {}
 
 
-def add_output(parser: argparse.ArgumentParser, **default: object) -> None:
+def add_output(parser: argparse.ArgumentParser, *, command: bool) -> None:
     """Add the options that say how to write."""
+    default = unless_given(command)
     parser.add_argument("--json", action="store_true", help="write JSON", **default)
     parser.add_argument("--no-color", action="store_true", help="no colours (also: NO_COLOR)", **default)
     parser.add_argument("-v", "--verbose", action="store_true", help="leave nothing out", **default)
 
 
-def add_source(parser: argparse.ArgumentParser, **default: object) -> None:
+def add_source(parser: argparse.ArgumentParser, *, command: bool) -> None:
     """Add the options that say where to look."""
+    default = unless_given(command)
     parser.add_argument(
         "--from", dest="source", metavar="FILE", type=Path, help="read a capture, not this machine", **default
     )
-    add_machine(parser, **default)
+    add_machine(parser, command=command)
 
 
-def add_machine(parser: argparse.ArgumentParser, **default: object) -> None:
+def add_machine(parser: argparse.ArgumentParser, *, command: bool) -> None:
     """Add the options of a look at this machine."""
+    default = unless_given(command)
     parser.add_argument(
         "--root",
         metavar="DIR",

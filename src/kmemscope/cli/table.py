@@ -9,8 +9,8 @@ from kmemscope.cli import options as shared
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Make the table what runs when no command is named."""
-    shared.add_output(parser)
-    shared.add_source(parser)
+    shared.add_output(parser, command=False)
+    shared.add_source(parser, command=False)
     parser.set_defaults(run=run)
 
 

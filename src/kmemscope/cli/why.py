@@ -15,8 +15,8 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps this class
     """Add the command."""
     parser = commands.add_parser("why", help="explain one target's kernel memory", description=__doc__)
     parser.add_argument("target", metavar="TARGET", nargs="?", help=TARGET_HELP)
-    shared.add_output(parser, **shared.INHERITED)
-    shared.add_source(parser, **shared.INHERITED)
+    shared.add_output(parser, command=True)
+    shared.add_source(parser, command=True)
     parser.set_defaults(run=run)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from kmemscope.explain.vocabulary import KIND_MEANINGS, KIND_NAMES, type_meaning
+from kmemscope.explain.vocabulary import KIND_MEANINGS, KIND_NAMES, meanings
 from kmemscope.model.census import Census, Charge
 from kmemscope.model.explanation import Account, KindRow, ObjectRow, ResidualPart
 from kmemscope.model.hierarchy import gone, paths_by_id, within
@@ -20,7 +20,7 @@ from kmemscope.model.observation import Observation
 COUNTED_ONLY = (Kind.ZSWAP,)
 """Kinds that are charged by the byte out of memory that carries no owner: only the kernel's counter shows them."""
 STALE_PAGES_A_CPU = 64
-"""MEMCG_CHARGE_BATCH, mm/memcontrol.c, 6.0 to 7.3: memory.stat may lag by that many pages a CPU (v2, 5.15 and later)."""
+"""MEMCG_CHARGE_BATCH, mm/memcontrol.c, 6.0 to 7.3: memory.stat on v2 may lag by that many pages a CPU."""
 
 
 def account_of(observation: Observation, target: Cgroup) -> Account | None:
@@ -85,7 +85,7 @@ def object_rows(charges: list[Charge], census: Census) -> tuple[ObjectRow, ...]:
         rows.append(
             ObjectRow(
                 type=what or cache or kind.value,
-                meaning=next(filter(None, map(type_meaning, (cache or what or "", *aliases))), None),
+                meaning=meanings(aliases if merged else (cache or what or "",)),
                 cache=cache,
                 aliases=aliases if merged else (),
                 kind=kind,
@@ -97,9 +97,7 @@ def object_rows(charges: list[Charge], census: Census) -> tuple[ObjectRow, ...]:
     return tuple(sorted(rows, key=lambda row: (-row.bytes, row.kind, row.type)))
 
 
-def residual_parts(
-    observation: Observation, census: Census, ids: set[int], target: Cgroup
-) -> tuple[ResidualPart, ...]:
+def residual_parts(observation: Observation, census: Census, ids: set[int], target: Cgroup) -> tuple[ResidualPart, ...]:
     """List what the residual can consist of. Each bound holds by itself; the residual may be any part of their sum."""
     page, cpus = observation.host.page_bytes, observation.host.cpus
     pending = sum(owner.pending_bytes for owner in census.owners if owner.cgroup_id in ids)

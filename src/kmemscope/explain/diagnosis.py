@@ -50,7 +50,7 @@ def explain(observation: Observation) -> Explanation:
 def why_no_account(observation: Observation, kernel_bytes: int | None) -> str:
     """Say in a sentence why the bytes have no names."""
     if kernel_bytes is None:
-        return "the kernel gives no number for this cgroup's kernel memory (kernel memory accounting is off, or it is the root)"
+        return "the kernel keeps no number for this cgroup (kernel memory accounting is off, or it is the root)"
     if observation.level is not Level.EXACT:
         return "counters alone do not say what the memory is"
     return "there is no census in this observation"

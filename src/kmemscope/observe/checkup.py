@@ -10,7 +10,7 @@ from kmemscope.model.checkup import Check, Checkup
 from kmemscope.model.errors import KmemscopeError
 from kmemscope.model.node import Level
 from kmemscope.observe.bpf.skeleton import BTF
-from kmemscope.observe.census import INIT_PID_NAMESPACE, CensusTaker
+from kmemscope.observe.census import INIT_PID_NAMESPACE, PID_NAMESPACE, CensusTaker
 from kmemscope.observe.cgroups import MemoryHierarchy
 from kmemscope.observe.host import read_host
 from kmemscope.observe.hostfs import HostFs
@@ -96,7 +96,7 @@ def check_census() -> list[Check]:
 def check_pids() -> Check:
     """Say whether all processes of the host can be seen."""
     try:
-        whole = os.readlink("/proc/self/ns/pid") == INIT_PID_NAMESPACE
+        whole = PID_NAMESPACE.readlink() == INIT_PID_NAMESPACE
     except OSError:
         whole = False
     return Check(

@@ -52,7 +52,8 @@ class Machine:
         """
         hostfs = HostFs(root)
         hierarchy = MemoryHierarchy.find(hostfs)
-        taker, limitations = None, ()
+        taker: CensusTaker | None = None
+        limitations: tuple[Limitation, ...] = ()
         try:
             taker = CensusTaker.open(cgroup_count(hostfs))
         except KmemscopeError as error:

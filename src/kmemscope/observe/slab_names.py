@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 
-SLAB = "/sys/kernel/slab"
+SLAB = Path("/sys/kernel/slab")
 
 
-def merged_names(folder: str = SLAB) -> Mapping[str, tuple[str, ...]]:
+def merged_names(folder: Path = SLAB) -> Mapping[str, tuple[str, ...]]:
     """Map every cache name to all the names that share its slabs, itself included, sorted.
 
     Empty where the kernel has no such folder. The folders of merged caches have made-up names (`:0000072`), which are
@@ -17,14 +17,14 @@ def merged_names(folder: str = SLAB) -> Mapping[str, tuple[str, ...]]:
     """
     groups: dict[str, set[str]] = defaultdict(set)
     try:
-        entries = list(os.scandir(folder))
+        entries = list(folder.iterdir())
     except OSError:
         return {}
     for entry in entries:
         try:
-            link = os.readlink(entry.path) if entry.is_symlink() else entry.name
+            link = entry.readlink().name if entry.is_symlink() else entry.name
         except OSError:
             continue
         if not entry.name.startswith(":"):
-            groups[os.path.basename(link)].add(entry.name)
+            groups[link].add(entry.name)
     return {name: tuple(sorted(names)) for names in groups.values() for name in names}

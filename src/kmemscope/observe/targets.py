@@ -40,9 +40,7 @@ class _Candidate:
         return f"{self.name or self.id[:12]} ({self.path})"
 
 
-def resolve(
-    hostfs: HostFs, hierarchy: MemoryHierarchy, text: str, containers: Containers | None = None
-) -> str:
+def resolve(hostfs: HostFs, hierarchy: MemoryHierarchy, text: str, containers: Containers | None = None) -> str:
     """Find the cgroup that a target's text means; the path is below the hierarchy's mount and exists now.
 
     `containers` may be given to share what was read. Raises UsageError for a text that is no target,
@@ -116,11 +114,7 @@ def _below_mounts(hierarchy: MemoryHierarchy, path: str) -> Iterable[str]:
 def _of_word(hierarchy: MemoryHierarchy, text: str, containers: Containers) -> str:
     known = _containers(hierarchy, containers)
     prefix = _ID_PREFIX.match(text) is not None
-    found = {
-        each.path: each
-        for each in known
-        if text in (each.name, each.id) or (prefix and each.id.startswith(text))
-    }
+    found = {each.path: each for each in known if text in (each.name, each.id) or (prefix and each.id.startswith(text))}
     path = _clean("/" + text)
     if path != "/" and hierarchy.exists(path):
         found.setdefault(path, _Candidate(path, "", "cgroup"))

@@ -100,7 +100,13 @@ def doctor_json(checkup: Checkup) -> Json:
         "level": checkup.level.value,
         "host": host(checkup.host),
         "checks": [
-            {"name": each.name, "good": each.good, "found": each.found, "costs": each.costs, "todo": each.todo}
+            {
+                "name": each.name,
+                "good": each.good,
+                "found": each.found,
+                "costs": each.costs,
+                "todo": each.todo,
+            }
             for each in checkup.checks
         ],
     }

@@ -31,7 +31,10 @@ def node_text(view: NodeView, style: Style, *, verbose: bool = False) -> str:
     if view.gone:
         amount = sum(each.bytes for each in view.gone)
         lines.append(f"{count(len(view.gone))} removed cgroups still pay for {size(amount)}")
-    lines += ["", style.dim(f"Kernel {safe(view.host.kernel)}, level {view.level.value}. A cgroup includes those below it.")]
+    lines += [
+        "",
+        style.dim(f"Kernel {safe(view.host.kernel)}, level {view.level.value}. A cgroup includes those below it."),
+    ]
     lines += [style.warn(line) for line in limitation_lines(view.level, view.limitations)]
     return "\n".join(lines) + "\n"
 

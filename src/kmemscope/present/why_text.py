@@ -25,7 +25,10 @@ def why_text(answer: Explanation, style: Style, *, verbose: bool = False) -> str
     elif answer.no_account:
         lines += [f"No account: {answer.no_account}.", *row_lines(answer.target)]
     if answer.target.sock_bytes:
-        lines += ["", f"Beside it: {size(answer.target.sock_bytes)} of socket data (sock), charged but not kernel memory."]
+        lines += [
+            "",
+            f"Beside it: {size(answer.target.sock_bytes)} of socket data (sock), charged but not kernel memory.",
+        ]
     lines += process_lines(answer, style, verbose=verbose)
     lines += ["", *(style.dim(line) for line in source_lines(answer))]
     lines += [style.warn(line) for line in limitation_lines(answer.level, answer.limitations)]
@@ -79,7 +82,11 @@ def type_cells(account: Account, kind: KindRow, *, verbose: bool) -> list[tuple[
     types = [row for row in account.objects if row.kind is kind.kind]
     if len(types) == 1 and types[0].type == kind.kind:
         return []
-    shown = types if verbose else [row for row in types if row.bytes >= NOTABLE_SHARE * account.charged_bytes][:TYPES_A_KIND]
+    shown = (
+        types
+        if verbose
+        else [row for row in types if row.bytes >= NOTABLE_SHARE * account.charged_bytes][:TYPES_A_KIND]
+    )
     rest = types[len(shown) :]
     cells = [(f"  {safe(row.type)}", size(row.bytes), "", "", type_words(row)) for row in shown]
     if rest:
@@ -96,7 +103,7 @@ def type_words(row: ObjectRow) -> str:
     others = [safe(alias) for alias in row.aliases if alias != row.type]
     if others:
         listed = ", ".join(others[:4]) + (", …" if len(others) > 4 else "")
-        words += f" (or {listed}: merged into one cache)"
+        words += f" (merged with {listed})"
     return words
 
 
@@ -110,7 +117,8 @@ def coverage_line(account: Account) -> str:
     parts = "; ".join(f"{part.why}: {size(part.at_most_bytes)}" for part in account.residual)
     if account.explained:
         return f"{percent(min(account.coverage, 1.0))} named. Not named, at most: {parts}." if parts else "All named."
-    return f"{percent(account.coverage)} named. The residual is larger than what is known to cause it ({parts or 'nothing'})."
+    known = parts or "nothing"
+    return f"{percent(account.coverage)} named. The residual is larger than what is known to cause it ({known})."
 
 
 def gone_line(account: Account) -> str:
@@ -123,7 +131,14 @@ def gone_line(account: Account) -> str:
 def row_lines(cgroup: Cgroup) -> list[str]:
     """Write the rows of memory.stat that are kinds of kernel memory."""
     rows = sorted(((cgroup.stat[kind], kind.value) for kind in Kind if cgroup.stat.get(kind)), reverse=True)
-    return ["", *table([Column(""), Column("", right=True)], [(name, size(amount)) for amount, name in rows], "  ")] if rows else []
+    return (
+        [
+            "",
+            *table([Column(""), Column("", right=True)], [(name, size(amount)) for amount, name in rows], "  "),
+        ]
+        if rows
+        else []
+    )
 
 
 def process_lines(answer: Explanation, style: Style, *, verbose: bool) -> list[str]:

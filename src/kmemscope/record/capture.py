@@ -56,7 +56,9 @@ def write(observation: Observation, path: Path) -> None:
             raise
     except OSError as error:
         raise OutputFailed(
-            f"the capture could not be written to {path}", why=str(error.strerror), todo="name another file with -o"
+            f"the capture could not be written to {path}",
+            why=str(error.strerror),
+            todo="name another file with -o",
         ) from error
 
 

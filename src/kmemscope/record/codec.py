@@ -47,7 +47,7 @@ def _build(kind: Any, data: Any) -> Any:  # noqa: ANN401, PLR0911 - one return a
         return tuple(_build(get_args(kind)[0], each) for each in expect(list, data))
     if origin in (dict, Mapping):
         return {expect(str, key): _build(get_args(kind)[1], each) for key, each in expect(dict, data).items()}
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         fields = expect(dict, data)
         hints = _hints(kind)
         return cast(Any, kind)(**{name: _build(hints[name], each) for name, each in fields.items() if name in hints})

@@ -18,11 +18,9 @@ CHARGE_KEY = struct.Struct("=QQ")
 NUMBER = struct.Struct("=Q")
 OWNER = struct.Struct("=QQII64s")
 CACHE = struct.Struct("=IIII48s")
-CHUNK = struct.Struct("=6Q")
-READ_PART = struct.Struct("=QQ")
+COUNT_CHUNK = struct.Struct("=4Q")
 CHECK_BASE = struct.Struct("=10Q")
 PROBE = struct.Struct("=7Q")
-PART_BYTES = 4096
 SLOT_ZERO = struct.pack("=I", 0)
 
 SLICE_NS = 4_000_000
@@ -104,8 +102,9 @@ class CensusPrograms:
 
     def probe(self, pipe_fd: int) -> Probed:
         """Ask for the header of the page in a pipe, and for what BTF says."""
-        answer = PROBE.unpack(self._run("probe", PROBE.pack(pipe_fd, 0, 0, 0, 0, 0, 0)))
-        return Probed(*answer[1:5], bool(answer[5]), bool(answer[6]))
+        answer = self._run("probe", PROBE.pack(pipe_fd, 0, 0, 0, 0, 0, 0))
+        _, page, task, header_bytes, header_max, stack_areas, large = PROBE.unpack(answer)
+        return Probed(page, task, header_bytes, header_max, bool(stack_areas), bool(large))
 
     def walk(self, worker: int, headers: int, start: int, end: int) -> Walked:
         """Count the pages from `start` up to `end` on one worker, slice by slice."""
@@ -151,8 +150,8 @@ class CensusPrograms:
         """Take the owners by obj_cgroup, and leave none."""
         found = {}
         for key, value in self._taken("owners", NUMBER.size, OWNER.size):
-            *numbers, name = OWNER.unpack(value)
-            found[NUMBER.unpack(key)[0]] = RawOwner(*numbers, text(name))
+            cgroup_id, parent_id, css_flags, pending, name = OWNER.unpack(value)
+            found[NUMBER.unpack(key)[0]] = RawOwner(cgroup_id, parent_id, css_flags, pending, text(name))
         return found
 
     def caches(self) -> dict[int, RawCache]:
@@ -178,26 +177,12 @@ class CensusPrograms:
         """Addresses of the percpu chunks that the scan found."""
         return [NUMBER.unpack(key)[0] for key, _ in self._taken("chunks", NUMBER.size, NUMBER.size)]
 
-    def describe_chunk(self, address: int) -> tuple[int, int, int, int, int]:
-        """Say where a chunk's tables are: owners, bytes of an entry, offset in it, bounds, pages."""
-        _, owners, owner_bytes, owner_offset, bounds, pages = CHUNK.unpack(
-            self._run("describe_chunk", CHUNK.pack(address, 0, 0, 0, 0, 0))
+    def count_chunk(self, address: int, page_bytes: int) -> tuple[bool, int]:
+        """Count one percpu chunk into the charges; gives whether all was read, and how much did not fit."""
+        _, _, failed, dropped = COUNT_CHUNK.unpack(
+            self._run("count_chunk", COUNT_CHUNK.pack(address, page_bytes, 0, 0))
         )
-        return owners, owner_bytes, owner_offset, bounds, pages
-
-    def read(self, address: int, length: int) -> bytes | None:
-        """Copy kernel memory, part by part; None where it cannot be read."""
-        data = b""
-        while len(data) < length:
-            _, failed = READ_PART.unpack(self._run("read_part", READ_PART.pack(address + len(data), 0)))
-            if failed:
-                return None
-            data += syscalls.map_lookup(self._loaded.maps["part"], SLOT_ZERO, PART_BYTES)
-        return data[:length]
-
-    def identify(self, objcg: int) -> None:
-        """Note whose an obj_cgroup is."""
-        self._run("identify", NUMBER.pack(objcg))
+        return not failed, dropped
 
     def _run(self, program: str, arguments: bytes) -> bytes:
         try:

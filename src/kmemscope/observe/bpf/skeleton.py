@@ -150,7 +150,7 @@ def descriptors(skeleton: Description, context: bytes) -> Loaded:
     for fds, kind in ((maps, "bpf-map"), (programs, "bpf-prog")):
         for name, fd in fds.items():
             # A layout that is not ours would give 0, or a descriptor of something else.
-            if kind not in os.readlink(f"/proc/self/fd/{fd}"):
+            if kind not in str(Path(f"/proc/self/fd/{fd}").readlink()):
                 raise Damaged(f"the BPF loader returned no {kind} for '{name}'", todo="install kmemscope again")
     return Loaded(maps, programs)
 
