@@ -76,9 +76,7 @@ def test_reads_what_the_kernel_says(hierarchy: MemoryHierarchy, cgroup: str) -> 
         assert found.kernel_bytes == int((directory / "memory.kmem.usage_in_bytes").read_text())
 
 
-def test_kernel_bytes_grow_by_what_a_process_makes_the_kernel_keep(
-    hierarchy: MemoryHierarchy, cgroup: str
-) -> None:
+def test_kernel_bytes_grow_by_what_a_process_makes_the_kernel_keep(hierarchy: MemoryHierarchy, cgroup: str) -> None:
     before = hierarchy.read(cgroup)
     assert before is not None
     assert before.kernel_bytes is not None
@@ -133,9 +131,7 @@ def test_walks_every_cgroup_with_the_kernels_ids(hierarchy: MemoryHierarchy, cgr
     assert len(walked) == sum(1 for _ in os.walk(hierarchy.mount))
 
 
-def test_survives_thousands_of_cgroups_made_and_removed_meanwhile(
-    hierarchy: MemoryHierarchy, cgroup: str
-) -> None:
+def test_survives_thousands_of_cgroups_made_and_removed_meanwhile(hierarchy: MemoryHierarchy, cgroup: str) -> None:
     base = hierarchy.mount + cgroup
     made = 0
     done = threading.Event()
@@ -190,9 +186,7 @@ def test_identifies_a_real_runc_container(hierarchy: MemoryHierarchy, cgroup: st
     log = tmp_path / "log"
     with log.open("wb") as out:  # a pipe would stay open as long as the container runs
         command = ["runc", "run", "--detach", name]
-        started = subprocess.run(
-            command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False
-        )
+        started = subprocess.run(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False)
     if started.returncode:
         pytest.skip(f"runc cannot run here: {log.read_text(errors='replace')[-300:]}")
     try:

@@ -16,9 +16,7 @@ OTHER = "4f3a" + "fedcba9876543210" * 3 + "ddddeeeeffff"
 def docker(host: FakeHost, container_id: str, name: str) -> str:
     path = f"/docker/{container_id}"
     host.cgroup(path)
-    host.write(
-        f"/var/lib/docker/containers/{container_id}/config.v2.json", f'{{"Name": "/{name}", "Config": {{}}}}'
-    )
+    host.write(f"/var/lib/docker/containers/{container_id}/config.v2.json", f'{{"Name": "/{name}", "Config": {{}}}}')
     return path
 
 
@@ -60,6 +58,15 @@ def test_a_path_below_another_mount_of_the_hierarchy(v1: FakeHost) -> None:
     v1.cgroup("/docker/a/b")
     assert find(v1, "/mnt/b") == "/docker/a/b"
     assert find(v1, "/mnt") == "/docker/a"
+
+
+def test_of_mounts_within_each_other_the_inner_is_meant(v2: FakeHost) -> None:
+    lines = f"30 23 0:26 / {v2.mount} rw - cgroup2 c rw\n31 23 0:26 /docker/a {v2.mount}/mnt rw - cgroup2 c rw\n"
+    v2.write("/proc/self/mountinfo", lines)
+    v2.write(f"{v2.mount}/mnt/cgroup.controllers", "memory\n")
+    v2.cgroup("/docker/a/b")
+    v2.cgroup("/mnt/b")
+    assert find(v2, f"{v2.mount}/mnt/b") == "/docker/a/b"
 
 
 @pytest.mark.parametrize(

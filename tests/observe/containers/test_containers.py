@@ -235,9 +235,7 @@ def test_a_container_cannot_pass_for_another_by_nesting_a_cgroup(v2: FakeHost) -
 
 
 def test_inside_a_node_that_is_a_container_its_own_containers_are_named(v2: FakeHost) -> None:
-    v2.write(
-        f"{CRI_BUNDLES}/{OTHER}/config.json", json.dumps(CRI_CONFIG)
-    )  # of the outer nothing is known here
+    v2.write(f"{CRI_BUNDLES}/{OTHER}/config.json", json.dumps(CRI_CONFIG))  # of the outer nothing is known here
     container, pod = identify(v2.hostfs, f"/docker/{ID}/kubelet/kubepods/pod{UID}/{OTHER}")
     assert container == Container(OTHER, "containerd", "orders", "registry.example/orders:1.2")
     assert pod == POD
@@ -274,16 +272,12 @@ def test_ctr_is_told_by_a_bundle_that_agrees(v2: FakeHost) -> None:
         assert identify(v2.hostfs, path) == (None, None)
 
 
-def test_no_file_is_looked_for_when_the_path_speaks_of_none(
-    v2: FakeHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_file_is_looked_for_when_the_path_speaks_of_none(v2: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     containers = Containers(v2.hostfs)
     containers.identity("/")  # lists the states of runc and containerd once
     opened: list[object] = []
     real_open = os.open
-    monkeypatch.setattr(
-        os, "open", lambda *words, **named: opened.append(words) or real_open(*words, **named)
-    )
+    monkeypatch.setattr(os, "open", lambda *words, **named: opened.append(words) or real_open(*words, **named))
     for path in ("/system.slice/cron.service", "/user.slice/user-0.slice", "/init.scope", "/default/x"):
         assert containers.identify(path) == (None, None)
     assert opened == []
