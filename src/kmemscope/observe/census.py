@@ -105,7 +105,7 @@ class CensusTaker:
             self._programs.charges()  # drop what a failed census left
             self._programs.start_marking(self._headers.base)
             self._programs.mark()
-            self._scan()
+            self.scan()
             marks_dropped = self._programs.marks_dropped()
             witness()
             walked = self.walk()
@@ -130,14 +130,14 @@ class CensusTaker:
             total[0].add(each)
         return total[0]
 
-    def _scan(self) -> None:
-        """Find what the walk cannot tell from page headers alone: vmalloc areas and percpu chunks."""
+    def scan(self, count: int = workers.WORKERS) -> None:
+        """Find what the walk cannot tell from page headers alone, on `count` workers: vmalloc areas, percpu chunks."""
         places = self._scan_places or self._find_places()
 
         def work(worker: int, piece: PageRange) -> None:
             self._programs.scan(worker, self._headers.base, piece.start, piece.end, places)
 
-        workers.share(self._pieces, work)
+        workers.share(self._pieces, work, count)
 
     def _find_places(self) -> tuple[int, int, int]:
         """Find the direct map and the cache of vmap_area objects, once; without them no page matches."""
