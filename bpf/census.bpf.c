@@ -238,12 +238,6 @@ static long next_batch(u32 i, struct step *step)
 	return 0;
 }
 
-static long flush(u32 i, struct step *step)
-{
-	flush_slot(step->index, i);
-	return 0;
-}
-
 struct walk {
 	/* in */
 	u64 worker, vmemmap, pfn, end, budget_ns;

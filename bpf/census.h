@@ -28,6 +28,9 @@ enum what {
 	PIPE_BUFFERS,
 	VMALLOC,
 	COMPOUND_PAGES,
+	PERCPU_UNITS, /* of 4 bytes, on every CPU */
+	PERCPU_OBJECTS,
+	LAST_USE = PERCPU_OBJECTS,
 };
 
 struct charge_key {
@@ -209,7 +212,7 @@ __noinline int flush_slot(u32 index, u32 at)
 	u64 *sum = bpf_map_lookup_elem(&charges, &key);
 	if (!sum) {
 		note_owner(index, key.owner);
-		if (key.what > COMPOUND_PAGES)
+		if (key.what > LAST_USE)
 			note_cache(index, key.what);
 		if (!bpf_map_update_elem(&charges, &key, &count, BPF_NOEXIST))
 			return 0;
@@ -236,6 +239,12 @@ static __always_inline void count(struct worker *w, u32 index, u64 owner, u64 wh
 		s->count = 0;
 	}
 	s->count += n;
+}
+
+static long flush(u32 i, struct step *step)
+{
+	flush_slot(step->index, i);
+	return 0;
 }
 
 #endif

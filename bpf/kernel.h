@@ -178,7 +178,10 @@ struct pcpu_chunk {
 	unsigned long *bound_map;
 	int nr_pages;
 } FROM_BTF;
-/* The owners, an entry for every 4 bytes (PCPU_MIN_ALLOC_SIZE): bare pointers to 6.9, then struct pcpuobj_ext. */
+/* The owners, an entry for every 4 bytes (PCPU_MIN_ALLOC_SIZE): bare pointers to 6.9, then struct pcpuobj_ext. It is set
+ * at the first unit of a charged allocation only; a bit of bound_map is set where an allocation or free space starts.
+ */
+#define PERCPU_UNIT_BYTES 4
 struct pcpu_chunk___plain {
 	struct obj_cgroup **obj_cgroups;
 } FROM_BTF;

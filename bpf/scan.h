@@ -272,65 +272,103 @@ int scan(struct scan *a)
 	return 0;
 }
 
-/* --- reading the chunks --------------------------------------------------------------------------------------- */
+/* --- counting percpu memory ----------------------------------------------------------------------------------- */
 
-struct chunk {
-	u64 address; /* in */
-	/* out */
-	u64 owners, owner_bytes, owner_offset, bounds, pages;
+#define CHUNK_READ 4096
+#define CHUNK_READS_MAX (1 << 14)
+#define BOUND_WORDS_MAX (1 << 16)
+
+struct chunk_walk {
+	u64 owners, entry_bytes, entry_offset, bounds, units;
+	u64 first; /* unit of the first entry that was read */
+	u64 end;   /* of the allocation in hand */
+	u64 failed;
 };
 
+/* Looks for the next set bit of the chunk's bounds from `end` on: there the allocation ends. */
+static long find_end(u32 i, struct chunk_walk *c)
+{
+	u64 word = 0;
+
+	if (c->end >= c->units)
+		return 1;
+	if (bpf_probe_read_kernel(&word, sizeof(word), (void *)(c->bounds + (c->end >> 6) * sizeof(word)))) {
+		c->failed = 1;
+		return 1;
+	}
+	word &= ~0ULL << (c->end & 63);
+	if (word) {
+		c->end = (c->end & ~63ULL) + bit_position[((word & -word) * DE_BRUIJN) >> 58 & 63];
+		return 1;
+	}
+	c->end = (c->end | 63) + 1;
+	return 0;
+}
+
+static long count_percpu(u32 i, struct chunk_walk *c)
+{
+	struct worker *w = WORKER(0);
+	u64 unit = c->first + i, at = i * c->entry_bytes + c->entry_offset;
+
+	if (unit >= c->units || at > CHUNK_READ - sizeof(u64))
+		return 1;
+	u64 owner = *(u64 *)((char *)w->table + at) & ~OWNER_FLAGS;
+	if (!owner)
+		return 0;
+	c->end = unit + 1;
+	bpf_loop(BOUND_WORDS_MAX, find_end, c, 0);
+	if (c->end > c->units)
+		c->end = c->units;
+	count(w, 0, owner, PERCPU_UNITS, c->end - unit);
+	count(w, 0, owner, PERCPU_OBJECTS, 1);
+	return 0;
+}
+
+static long read_owners(u32 i, struct chunk_walk *c)
+{
+	struct worker *w = WORKER(0);
+	u64 entries = CHUNK_READ / (c->entry_bytes ?: 1);
+
+	c->first = i * entries;
+	if (c->first >= c->units)
+		return 1;
+	if (bpf_probe_read_kernel(w->table, CHUNK_READ, (void *)(c->owners + (u64)i * CHUNK_READ))) {
+		c->failed = 1;
+		return 1;
+	}
+	bpf_loop(entries, count_percpu, c, 0);
+	return 0;
+}
+
+struct count_chunk {
+	u64 address, page_bytes; /* in */
+	u64 failed, dropped;	 /* out */
+};
+
+/* Adds the charged allocations of one chunk to the result. */
 SEC("syscall")
-int describe_chunk(struct chunk *a)
+int count_chunk(struct count_chunk *a)
 {
 	struct pcpu_chunk *chunk = (void *)a->address;
+	struct step step = {0};
+	struct worker *w = WORKER(0);
+	struct chunk_walk c = {.entry_bytes = sizeof(void *)};
 
-	a->bounds = (u64)BPF_CORE_READ(chunk, bound_map);
-	a->pages = BPF_CORE_READ(chunk, nr_pages);
+	c.bounds = (u64)BPF_CORE_READ(chunk, bound_map);
+	c.units = (u64)BPF_CORE_READ(chunk, nr_pages) * a->page_bytes / PERCPU_UNIT_BYTES;
 	if (bpf_core_field_exists(struct pcpu_chunk___ext, obj_exts)) {
-		a->owners = (u64)BPF_CORE_READ((struct pcpu_chunk___ext *)chunk, obj_exts);
-		a->owner_bytes = bpf_core_type_size(struct pcpuobj_ext);
-		a->owner_offset = bpf_core_field_offset(struct pcpuobj_ext, cgroup);
+		c.owners = (u64)BPF_CORE_READ((struct pcpu_chunk___ext *)chunk, obj_exts);
+		c.entry_bytes = bpf_core_type_size(struct pcpuobj_ext);
+		c.entry_offset = bpf_core_field_offset(struct pcpuobj_ext, cgroup);
 	} else {
-		a->owners = (u64)BPF_CORE_READ((struct pcpu_chunk___plain *)chunk, obj_cgroups);
-		a->owner_bytes = sizeof(void *);
-		a->owner_offset = 0;
+		c.owners = (u64)BPF_CORE_READ((struct pcpu_chunk___plain *)chunk, obj_cgroups);
 	}
-	return 0;
-}
-
-struct payer {
-	u64 objcg;
-};
-
-/* Says whose an obj_cgroup is that the walk did not meet. */
-SEC("syscall")
-int identify(struct payer *a)
-{
-	note_owner(0, a->objcg);
-	return 0;
-}
-
-#define PART_BYTES 4096
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, unsigned char[PART_BYTES]);
-} part SEC(".maps");
-
-struct read_part {
-	u64 address, failed;
-};
-
-/* Copies one part of a chunk's tables into `part`. */
-SEC("syscall")
-int read_part(struct read_part *a)
-{
-	u32 zero = 0;
-	void *into = bpf_map_lookup_elem(&part, &zero);
-
-	a->failed = !into || bpf_probe_read_kernel(into, PART_BYTES, (void *)a->address);
+	w->dropped = 0;
+	if (c.owners) /* else nobody pays for this chunk */
+		bpf_loop(CHUNK_READS_MAX, read_owners, &c, 0);
+	bpf_loop(SLOTS, flush, &step, 0);
+	a->failed = c.failed;
+	a->dropped = w->dropped;
 	return 0;
 }
 

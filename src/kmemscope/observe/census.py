@@ -17,7 +17,7 @@ from typing import Self
 from kmemscope.model.census import Census, Charge, Owner, SlabCache
 from kmemscope.model.errors import KernelUnsupported, NotPermitted
 from kmemscope.model.kinds import Kind
-from kmemscope.observe import direct_map, page_headers, percpu, workers
+from kmemscope.observe import direct_map, page_headers, workers
 from kmemscope.observe.bpf.census_programs import CensusPrograms, RawCache, RawOwner, Walked
 from kmemscope.observe.bpf.skeleton import CAPABILITIES
 from kmemscope.observe.memory_ranges import PageRange, block_ranges, pieces, ram_ranges
@@ -32,7 +32,11 @@ PAGE_USES: dict[int, tuple[Kind, str | None]] = {
     6: (Kind.VMALLOC, None),
     7: (Kind.OTHER_PAGES, "blocks of pages (large kmalloc, io_uring rings)"),
 }
-"""enum what of bpf/census.h; a larger number is the address of a slab cache."""
+"""enum what of bpf/census.h; a number larger than the two below is the address of a slab cache."""
+PERCPU_UNITS = 8
+PERCPU_OBJECTS = 9
+PERCPU_UNIT_BYTES = 4
+"""PCPU_MIN_ALLOC_SIZE, include/linux/percpu.h."""
 ENTRIES = {"charges": (1 << 14, 32), "owners": (1 << 12, 2), "marks": (1 << 15, 64)}
 """Sizes of the result maps to begin with: the least, and how many more for each cgroup."""
 ROUNDS = 6
@@ -109,9 +113,10 @@ class CensusTaker:
             marks_dropped = self._programs.marks_dropped()
             witness()
             walked = self.walk()
+            unread = self._count_percpu(walked)
             witness()
             if not marks_dropped and not walked.dropped:
-                return self._result(walked, started)
+                return self._result(walked, unread, started)
             self._programs.grow(("marks",) if marks_dropped else ("charges", "owners"))
         raise KernelUnsupported(
             "the census did not fit into any map that this kernel allows",
@@ -161,16 +166,11 @@ class CensusTaker:
         self._scan_places = (base or 0, page_shift, addresses[AREA_CACHE] if found else NO_CACHE)
         return self._scan_places
 
-    def _result(self, walked: Walked, started: float) -> Census:
+    def _result(self, walked: Walked, percpu_unread: int, started: float) -> Census:
         sums: Sums = defaultdict(lambda: [0, 0])
-        owned, unread = self._percpu()
-        owners = self._programs.owners()
         caches = self._programs.caches()
+        owners = self._programs.owners()
         self._add_charges(sums, owners, caches)
-        for objcg, each in owned.items():
-            entry = sums[owners[objcg].cgroup_id if objcg in owners else 0, Kind.PERCPU, None, None]
-            entry[0] += each.objects
-            entry[1] += each.bytes
         return Census(
             charges=tuple(Charge(*key, *entry) for key, entry in sorted(sums.items(), key=str)),
             caches=self._slab_caches(caches.values(), {cache for _, _, cache, _ in sums}),
@@ -179,9 +179,9 @@ class CensusTaker:
             faults=walked.faults,
             unowned_slabs=walked.unowned,
             races=walked.races,
-            percpu_unread_bytes=unread,
+            percpu_unread_bytes=percpu_unread,
             seconds=time.perf_counter() - started,
-            notes=self._notes(walked, unread),
+            notes=self._notes(walked, percpu_unread),
         )
 
     def _add_charges(self, sums: Sums, owners: Mapping[int, RawOwner], caches: Mapping[int, RawCache]) -> None:
@@ -191,6 +191,11 @@ class CensusTaker:
                 kind, what = PAGE_USES[use]
                 entry = sums[cgroup_id, kind, None, what]
                 entry[1] += count * self._page_bytes
+            elif use == PERCPU_UNITS:
+                sums[cgroup_id, Kind.PERCPU, None, None][1] += self._percpu_bytes(count)
+                continue
+            elif use == PERCPU_OBJECTS:
+                entry = sums[cgroup_id, Kind.PERCPU, None, None]
             else:
                 cache = caches[use]
                 kind = Kind.SLAB_RECLAIMABLE if cache.reclaimable else Kind.SLAB_UNRECLAIMABLE
@@ -198,20 +203,19 @@ class CensusTaker:
                 entry[1] += count * (cache.size + OWNER_POINTER_BYTES)
             entry[0] += count
 
-    def _percpu(self) -> tuple[dict[int, percpu.Owned], int]:
-        """Add up percpu memory by payer; and the bytes of it on this node when it could not be read."""
-        total: dict[int, percpu.Owned] = defaultdict(percpu.Owned)
+    def _count_percpu(self, walked: Walked) -> int:
+        """Count percpu memory; gives the bytes of it on this node when some could not be read, else 0."""
         chunks = self._programs.chunks()
+        complete = bool(chunks)
         for address in chunks:
-            chunk = percpu.Chunk(*self._programs.describe_chunk(address))
-            owned = percpu.owned_in(chunk, self._programs.read, self._page_bytes, self._cpus)
-            if owned is None:
-                return {}, percpu_of_node()
-            for objcg, each in owned.items():
-                self._programs.identify(objcg)
-                total[objcg].objects += each.objects
-                total[objcg].bytes += each.bytes
-        return total, 0 if chunks else percpu_of_node()
+            good, dropped = self._programs.count_chunk(address, self._page_bytes)
+            complete &= good
+            walked.dropped += dropped
+        return 0 if complete else percpu_of_node()
+
+    def _percpu_bytes(self, units: int) -> int:
+        """Bytes charged for percpu memory: a copy for every CPU and the owner entries (pcpu_obj_full_size())."""
+        return units * (PERCPU_UNIT_BYTES * self._cpus + OWNER_POINTER_BYTES)
 
     def _slab_caches(self, caches: Iterable[RawCache], used: set[str | None]) -> tuple[SlabCache, ...]:
         found = {

@@ -18,11 +18,9 @@ CHARGE_KEY = struct.Struct("=QQ")
 NUMBER = struct.Struct("=Q")
 OWNER = struct.Struct("=QQII64s")
 CACHE = struct.Struct("=IIII48s")
-CHUNK = struct.Struct("=6Q")
-READ_PART = struct.Struct("=QQ")
+COUNT_CHUNK = struct.Struct("=4Q")
 CHECK_BASE = struct.Struct("=10Q")
 PROBE = struct.Struct("=7Q")
-PART_BYTES = 4096
 SLOT_ZERO = struct.pack("=I", 0)
 
 SLICE_NS = 4_000_000
@@ -179,26 +177,12 @@ class CensusPrograms:
         """Addresses of the percpu chunks that the scan found."""
         return [NUMBER.unpack(key)[0] for key, _ in self._taken("chunks", NUMBER.size, NUMBER.size)]
 
-    def describe_chunk(self, address: int) -> tuple[int, int, int, int, int]:
-        """Say where a chunk's tables are: owners, bytes of an entry, offset in it, bounds, pages."""
-        _, owners, owner_bytes, owner_offset, bounds, pages = CHUNK.unpack(
-            self._run("describe_chunk", CHUNK.pack(address, 0, 0, 0, 0, 0))
+    def count_chunk(self, address: int, page_bytes: int) -> tuple[bool, int]:
+        """Count one percpu chunk into the charges; gives whether all was read, and how much did not fit."""
+        _, _, failed, dropped = COUNT_CHUNK.unpack(
+            self._run("count_chunk", COUNT_CHUNK.pack(address, page_bytes, 0, 0))
         )
-        return owners, owner_bytes, owner_offset, bounds, pages
-
-    def read(self, address: int, length: int) -> bytes | None:
-        """Copy kernel memory, part by part; None where it cannot be read."""
-        data = b""
-        while len(data) < length:
-            _, failed = READ_PART.unpack(self._run("read_part", READ_PART.pack(address + len(data), 0)))
-            if failed:
-                return None
-            data += syscalls.map_lookup(self._loaded.maps["part"], SLOT_ZERO, PART_BYTES)
-        return data[:length]
-
-    def identify(self, objcg: int) -> None:
-        """Note whose an obj_cgroup is."""
-        self._run("identify", NUMBER.pack(objcg))
+        return not failed, dropped
 
     def _run(self, program: str, arguments: bytes) -> bytes:
         try:
