@@ -111,7 +111,11 @@ class CensusTaker:
             places = self._places = self._places or self._find_places()
             self._programs.start_marking(self._headers.base, places.direct_map, places.page_shift)
             self._programs.mark()
+<<<<<<< HEAD
             self._scan(places)
+=======
+            self.scan()
+>>>>>>> bench
             marks_dropped = self._programs.marks_dropped()
             witness()
             walked = self.walk()
@@ -137,13 +141,19 @@ class CensusTaker:
             total[0].add(each)
         return total[0]
 
+<<<<<<< HEAD
     def _scan(self, places: Places) -> None:
         """Find what the walk cannot tell from page headers alone: vmalloc areas and percpu chunks."""
+=======
+    def scan(self, count: int = workers.WORKERS) -> None:
+        """Find what the walk cannot tell from page headers alone, on `count` workers: vmalloc areas, percpu chunks."""
+        places = self._scan_places or self._find_places()
+>>>>>>> bench
 
         def work(worker: int, piece: PageRange) -> None:
             self._programs.walk(worker, self._headers.base, piece.start, piece.end, places)
 
-        workers.share(self._pieces, work)
+        workers.share(self._pieces, work, count)
 
     def _find_places(self) -> Places:
         """Find the direct map and the cache of vmap_area objects, once; without them no page matches."""
