@@ -52,8 +52,7 @@ class Subject:
 
     def mark(self) -> None:
         """Mark what tasks and pipes point at, with no marks left of before."""
-        self.programs.start_marking(self.headers)
-        self.programs.mark()
+        self.taker.mark()
 
     def take(self, cpus: int) -> Census:
         """Take a whole census, allowed to run on so many CPUs."""

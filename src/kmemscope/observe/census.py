@@ -108,14 +108,8 @@ class CensusTaker:
         for _ in range(ROUNDS):
             started = time.perf_counter()
             self._programs.charges()  # drop what a failed census left
-            places = self._places = self._places or self._find_places()
-            self._programs.start_marking(self._headers.base, places.direct_map, places.page_shift)
-            self._programs.mark()
-<<<<<<< HEAD
-            self._scan(places)
-=======
+            self.mark()
             self.scan()
->>>>>>> bench
             marks_dropped = self._programs.marks_dropped()
             witness()
             walked = self.walk()
@@ -129,6 +123,12 @@ class CensusTaker:
             why=f"{walked.dropped} counts and {marks_dropped} marks were dropped in the last of {ROUNDS} rounds",
         )
 
+    def mark(self) -> None:
+        """Mark what tasks and pipes point at, with no marks left of before."""
+        places = self.places()
+        self._programs.start_marking(self._headers.base, places.direct_map, places.page_shift)
+        self._programs.mark()
+
     def walk(self, count: int = workers.WORKERS) -> Walked:
         """Count everything on `count` workers; the result stays in the maps."""
         total = [Walked() for _ in range(count)]
@@ -141,22 +141,21 @@ class CensusTaker:
             total[0].add(each)
         return total[0]
 
-<<<<<<< HEAD
-    def _scan(self, places: Places) -> None:
-        """Find what the walk cannot tell from page headers alone: vmalloc areas and percpu chunks."""
-=======
     def scan(self, count: int = workers.WORKERS) -> None:
         """Find what the walk cannot tell from page headers alone, on `count` workers: vmalloc areas, percpu chunks."""
-        places = self._scan_places or self._find_places()
->>>>>>> bench
+        places = self.places()
 
         def work(worker: int, piece: PageRange) -> None:
             self._programs.walk(worker, self._headers.base, piece.start, piece.end, places)
 
         workers.share(self._pieces, work, count)
 
+    def places(self) -> Places:
+        """Where the direct map and the vmap_area objects are, found at the first call; not found, no page matches."""
+        self._places = self._places or self._find_places()
+        return self._places
+
     def _find_places(self) -> Places:
-        """Find the direct map and the cache of vmap_area objects, once; without them no page matches."""
         page_shift = self._page_bytes.bit_length() - 1
         any(
             self._programs.list_caches(self._headers.base, piece.start + offset, piece.end)
