@@ -17,7 +17,9 @@
 #define AREA_PAGES_MAX (1 << 16) /* 256 MiB: bounds the time that one area can take */
 #define SLAB_PAGES_MAX 8
 #define SLAB_OBJECTS_MAX 512
-#define KERNEL_POINTER(x) ((x) >> 47 == 0x1ffff)
+/* The upper half of the addresses: from bit 47 on x86-64 with four levels of page tables, from bit 56 with five. */
+#define NOT_KERNEL_POINTER(x) ((x) >> 56 ^ 0xff)
+#define KERNEL_POINTER(x) (!NOT_KERNEL_POINTER(x))
 #define OWN_OBJECTS 5
 
 /* Address of a chunk of percpu memory -> number of pages that point at it. */
@@ -225,7 +227,7 @@ __noinline int scan_batch(u32 index, u64 pfn, u32 n)
 		unsigned char *header = w->headers + j * PAGE_BYTES();
 		u64 not_area = NOT_ZERO((u64)((struct slab *)header)->slab_cache ^ area_cache);
 		u64 pointer = *(u64 *)(header + index_at) | ((struct page *)header)->private;
-		u64 not_chunk = (pointer >> 47 ^ 0x1ffff) | (u64)((struct page *)header)->mapping |
+		u64 not_chunk = NOT_KERNEL_POINTER(pointer) | (u64)((struct page *)header)->mapping |
 				((struct page *)header)->memcg_data;
 
 		mask |= ((not_area & NOT_ZERO(not_chunk)) ^ 1) << j;
