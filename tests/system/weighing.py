@@ -110,9 +110,10 @@ class Weighing:
         return sum(each.bytes for each in self.charges if each.cache is None and each.kind in expected.kinds)
 
     def largest(self) -> str:
-        """The largest charges, for the message of a failed test."""
+        """The largest charges, and what the census could not see, for the message of a failed test."""
         rows = sorted(self.charges, key=lambda each: -each.bytes)[:12]
-        return "\n".join(f"{each.bytes:>12} {each.objects:>8} {each.kind} {each.cache or each.what}" for each in rows)
+        lines = (f"{each.bytes:>12} {each.objects:>8} {each.kind} {each.cache or each.what}" for each in rows)
+        return "\n".join([*lines, *self.census.notes])
 
 
 def family(census: Census, cgroup: TestCgroup) -> frozenset[int]:

@@ -18,7 +18,7 @@ from kmemscope.model.census import Census, Charge, Owner, SlabCache
 from kmemscope.model.errors import KernelUnsupported, NotPermitted
 from kmemscope.model.kinds import Kind
 from kmemscope.observe import direct_map, page_headers, workers
-from kmemscope.observe.bpf.census_programs import CensusPrograms, RawCache, RawOwner, Walked
+from kmemscope.observe.bpf.census_programs import LOOK_STRIDE, CensusPrograms, Places, RawCache, RawOwner, Walked
 from kmemscope.observe.bpf.skeleton import CAPABILITIES
 from kmemscope.observe.memory_ranges import PageRange, block_ranges, pieces, ram_ranges
 from kmemscope.observe.slab_names import merged_names
@@ -31,10 +31,11 @@ PAGE_USES: dict[int, tuple[Kind, str | None]] = {
     5: (Kind.PIPE_BUFFERS, None),
     6: (Kind.VMALLOC, None),
     7: (Kind.OTHER_PAGES, "blocks of pages (large kmalloc, io_uring rings)"),
+    8: (Kind.OTHER_PAGES, "page tables, top level"),
 }
 """enum what of bpf/census.h; a number larger than the two below is the address of a slab cache."""
-PERCPU_UNITS = 8
-PERCPU_OBJECTS = 9
+PERCPU_UNITS = 9
+PERCPU_OBJECTS = 10
 PERCPU_UNIT_BYTES = 4
 """PCPU_MIN_ALLOC_SIZE, include/linux/percpu.h."""
 ENTRIES = {"charges": (1 << 14, 32), "owners": (1 << 12, 2), "marks": (1 << 15, 64)}
@@ -68,7 +69,7 @@ class CensusTaker:
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
         self._cpus = cpus
         self._names: Mapping[str, tuple[str, ...]] = merged_names()
-        self._scan_places: tuple[int, int, int] | None = None
+        self._places: Places | None = None
 
     @classmethod
     def open(cls, cgroups: int = 0) -> Self:
@@ -107,9 +108,8 @@ class CensusTaker:
         for _ in range(ROUNDS):
             started = time.perf_counter()
             self._programs.charges()  # drop what a failed census left
-            self._programs.start_marking(self._headers.base)
-            self._programs.mark()
-            self._scan()
+            self.mark()
+            self.scan()
             marks_dropped = self._programs.marks_dropped()
             witness()
             walked = self.walk()
@@ -123,6 +123,12 @@ class CensusTaker:
             why=f"{walked.dropped} counts and {marks_dropped} marks were dropped in the last of {ROUNDS} rounds",
         )
 
+    def mark(self) -> None:
+        """Mark what tasks and pipes point at, with no marks left of before."""
+        places = self.places()
+        self._programs.start_marking(self._headers.base, places.direct_map, places.page_shift)
+        self._programs.mark()
+
     def walk(self, count: int = workers.WORKERS) -> Walked:
         """Count everything on `count` workers; the result stays in the maps."""
         total = [Walked() for _ in range(count)]
@@ -135,26 +141,27 @@ class CensusTaker:
             total[0].add(each)
         return total[0]
 
-    def _scan(self) -> None:
-        """Find what the walk cannot tell from page headers alone: vmalloc areas and percpu chunks."""
-        places = self._scan_places or self._find_places()
+    def scan(self, count: int = workers.WORKERS) -> None:
+        """Find what the walk cannot tell from page headers alone, on `count` workers: vmalloc areas, percpu chunks."""
+        places = self.places()
 
         def work(worker: int, piece: PageRange) -> None:
-            self._programs.scan(worker, self._headers.base, piece.start, piece.end, places)
+            self._programs.walk(worker, self._headers.base, piece.start, piece.end, places)
 
-        workers.share(self._pieces, work)
+        workers.share(self._pieces, work, count)
 
-    def _find_places(self) -> tuple[int, int, int]:
-        """Find the direct map and the cache of vmap_area objects, once; without them no page matches."""
+    def places(self) -> Places:
+        """Where the direct map and the vmap_area objects are, found at the first call; not found, no page matches."""
+        self._places = self._places or self._find_places()
+        return self._places
+
+    def _find_places(self) -> Places:
         page_shift = self._page_bytes.bit_length() - 1
-        for piece in self._pieces:  # until one slab is met: its cache leads to all others
-            self._programs.walk(0, self._headers.base, piece.start, piece.end)
-            met = self._programs.caches()
-            if met:
-                self._programs.list_caches(next(iter(met)))
-                break
-        self._programs.charges()
-        self._programs.owners()
+        any(
+            self._programs.list_caches(self._headers.base, piece.start + offset, piece.end)
+            for offset in range(LOOK_STRIDE)
+            for piece in self._pieces
+        )
         addresses: dict[str, int] = {}
         for address, cache in self._programs.caches().items():
             for name in self._names.get(cache.name, (cache.name,)):
@@ -163,8 +170,7 @@ class CensusTaker:
             self._programs, self._headers, addresses, self._end_of_ram * self._page_bytes, page_shift
         )
         found = base is not None and AREA_CACHE in addresses
-        self._scan_places = (base or 0, page_shift, addresses[AREA_CACHE] if found else NO_CACHE)
-        return self._scan_places
+        return Places(base or 0, page_shift, addresses[AREA_CACHE] if found else NO_CACHE)
 
     def _result(self, walked: Walked, percpu_unread: int, started: float) -> Census:
         sums: Sums = defaultdict(lambda: [0, 0])
@@ -236,7 +242,7 @@ class CensusTaker:
             notes.append("this kernel's stacks are not vmalloc areas, so they count as other pages")
         if not self._headers.large_kmalloc_type:
             notes.append("before kernel 6.16 a large kmalloc looks like any other block of pages")
-        if self._scan_places and self._scan_places[2] == NO_CACHE:
+        if self._places and self._places.area_cache == NO_CACHE:
             notes.append("the direct map was not found, so vmalloc counts as other pages")
         if percpu_unread:
             notes.append("percpu memory could not be read")
