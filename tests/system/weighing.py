@@ -23,8 +23,8 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 POSSIBLE_CPUS = os.sysconf("SC_NPROCESSORS_CONF")
 LARGE_BYTES = 16 * 1024 * 1024
 LARGE_COVERAGE = 0.999
-EXCESS = 0.01
-"""A census may lag behind the freeing of objects, but never count anything twice."""
+EXCESS_BYTES = POSSIBLE_CPUS * PAGE_BYTES
+"""What may be named and not charged: objects that were freed between the two readings, nothing counted twice."""
 ROW_LAG_BYTES = POSSIBLE_CPUS * PAGE_BYTES
 """Each CPU holds back up to a page of what it has to add to a row."""
 PATIENCE_SECONDS = 6.0
@@ -78,7 +78,7 @@ class Weighing:
             return f"only {self.coverage:.3%} of {self.charged_bytes} bytes are named"
         if self.charged_bytes < LARGE_BYTES and missing > self.stock_bytes:
             return f"{missing} of {self.charged_bytes} bytes are not named, more than a stock of {self.stock_bytes}"
-        if -missing > max(self.charged_bytes * EXCESS, 2 * PAGE_BYTES):
+        if -missing > EXCESS_BYTES:
             return f"{-missing} bytes more than the {self.charged_bytes} charged are named"
         return "; ".join(self.kinds_in_disagreement())
 
@@ -97,16 +97,16 @@ class Weighing:
         """Bytes of one kind."""
         return sum(each.bytes for each in self.charges if each.kind is kind)
 
-    def objects(self, caches: Iterable[str]) -> int:
+    def objects(self, caches: Iterable[str], kinds: Iterable[Kind] = tuple(Kind)) -> int:
         """Objects in the caches that have, or were merged under, one of these names."""
         wanted = set(caches)
         holding = {each.name for each in self.census.caches if wanted & {each.name, *each.aliases}}
-        return sum(each.objects for each in self.charges if each.cache in holding)
+        return sum(each.objects for each in self.charges if each.cache in holding and each.kind in kinds)
 
     def found(self, expected: Expectation) -> int:
         """Objects, or bytes, of what a workload is expected to have made."""
         if expected.of_objects:
-            return self.objects(expected.caches)
+            return self.objects(expected.caches, expected.kinds)
         return sum(each.bytes for each in self.charges if each.cache is None and each.kind in expected.kinds)
 
     def largest(self) -> str:
