@@ -10,7 +10,7 @@ from kmemscope.model.explanation import EffectiveLimit, GoneCgroup
 from kmemscope.model.node import Cgroup
 
 REMOVED = "\n"
-"""In the place of a removed cgroup: no directory has it in its name, cgroup_mkdir() in kernel/cgroup/cgroup.c refuses."""
+"""In the place of a removed cgroup: no directory has it in its name (cgroup_mkdir() in kernel/cgroup/cgroup.c)."""
 
 
 def within(path: str, ancestor: str) -> bool:
