@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from kmemscope.cli import options as shared
+from kmemscope.cli import output
 from kmemscope.model.errors import UsageError
 
 TARGET_HELP = "cgroup path, pid:N, container name or id prefix, or self"
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("why needs a target", todo=f"kmemscope why TARGET, where TARGET is a {TARGET_HELP}")
     answer = explain(shared.observation(options, options.target))
     if options.json:
-        shared.write(dumped(why_json(answer)))
+        output.write(dumped(why_json(answer)))
     else:
-        shared.write(why_text(answer, shared.style(options), verbose=options.verbose))
+        output.write(why_text(answer, shared.style(options), verbose=options.verbose))
     return 0

@@ -94,7 +94,7 @@ def object_rows(charges: list[Charge], census: Census) -> tuple[ObjectRow, ...]:
                 certainty="merged" if merged else "certain",
             )
         )
-    return tuple(sorted(rows, key=lambda row: (-row.bytes, row.kind, row.type)))
+    return tuple(sorted(rows, key=lambda row: (-row.bytes, row.kind, row.type, row.cache or "")))
 
 
 def residual_parts(observation: Observation, census: Census, ids: set[int], target: Cgroup) -> tuple[ResidualPart, ...]:

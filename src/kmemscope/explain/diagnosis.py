@@ -67,7 +67,7 @@ def view(observation: Observation) -> NodeView:
     rows = []
     for cgroup in observation.cgroups:
         kinds = sums.get(cgroup.path, {}) if observation.census else stat_kinds(cgroup.stat)
-        largest = max(kinds, key=lambda kind: kinds[kind], default=None)
+        largest = min(kinds, key=lambda kind: (-kinds[kind], kind), default=None)
         rows.append(
             NodeRow(
                 cgroup=cgroup,

@@ -1,0 +1,44 @@
+"""Standard output: takes an answer whole or says why not; whatever is there instead of a reader."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kmemscope.model.errors import OutputFailed
+
+WHAT = "the answer could not be written to standard output"
+
+
+def write(text: str) -> None:
+    """Write an answer; what the terminal's encoding lacks is written as escapes.
+
+    Raises OutputFailed, and BrokenPipeError when the reader has seen enough (`| head`).
+    """
+    if sys.stdout is None:
+        raise OutputFailed(WHAT, why="it is closed", todo="do not close it (>&-); /dev/null takes what is not wanted")
+    encoding = sys.stdout.encoding or "utf-8"
+    with delivery():
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+
+
+def finish() -> None:
+    """Send what is still buffered, as the words of --help. Raises as `write`."""
+    if sys.stdout is not None:
+        with delivery():
+            sys.stdout.flush()
+
+
+@contextmanager
+def delivery() -> Iterator[None]:
+    """Turn a failure to write into an error, once: what is still buffered must not fail again at exit."""
+    try:
+        yield
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OutputFailed(WHAT, why=error.strerror or str(error), todo="make room, or send it elsewhere") from error
