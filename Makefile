@@ -37,8 +37,14 @@ build: $(OBJECTS) ## compile the BPF programs
 wheel: $(SETUP) $(OBJECTS) ## build the wheel into dist/
 	@rm -rf dist && $(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null && ls dist
 
-demo: $(SETUP) ## explain a real leaking container, from a fresh machine on
-	@$(BIN)/python -m demo
+# Needs no package but Python itself; as root on Linux it runs live, which needs the BPF programs and runc.
+demo: ## explain a real leaking container, from a fresh machine on
+	@if [ "$$(uname -s)" = Linux ] && [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory live-demo-setup || true; fi
+	@PYTHONPATH=src $(PYTHON) -m demo
+
+live-demo-setup:
+	$(call debian,$(DEMO_PACKAGES))
+	@$(MAKE) --no-print-directory build
 
 test: $(SETUP) $(OBJECTS) ## unit, property and system tests on this kernel
 	$(call debian,$(DEMO_PACKAGES))
@@ -60,4 +66,4 @@ bench: $(SETUP) $(OBJECTS) ## measure; prints JSON
 clean: ## remove what was built
 	rm -rf $(VENV) dist src/kmemscope/observe/bpf/objects
 
-.PHONY: help setup build wheel demo test lint format kernels bench clean
+.PHONY: help setup build wheel demo live-demo-setup test lint format kernels bench clean

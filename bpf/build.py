@@ -61,8 +61,8 @@ def build(source: Path, into: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         compiled, stripped = f"{scratch}/{name}.o", f"{scratch}/{name}.bpf.o"
         include = f"-I/usr/include/{platform.machine()}-linux-gnu"
-        run("clang", "-O2", "-g", "-Wall", "-Werror", "-target", "bpf", "-mcpu=v3", include, "-c", str(source),
-            "-o", compiled)  # fmt: skip
+        run("clang", "-O2", "-g", "-Wall", "-Werror", "-target", "bpf", "-mcpu=v3", include, f"-I{SOURCES}",
+            "-c", str(source), "-o", compiled)  # fmt: skip
         run("bpftool", "gen", "object", stripped, compiled)
         header = run("bpftool", "gen", "skeleton", "-L", stripped)
     data, instructions = literal(header, "data"), literal(header, "insns")
@@ -78,15 +78,15 @@ def build(source: Path, into: Path) -> None:
     into.mkdir(parents=True, exist_ok=True)
     (into / f"{name}.bin").write_bytes(data + instructions)
     (into / f"{name}.json").write_text(json.dumps(description, indent=2) + "\n")
-    print(f"{name}: {len(data)} bytes of data, {len(instructions) // 8} instructions of loader")
+    print(f"{name}: {len(data)} bytes of data, {len(instructions) // 8} instructions of loader", file=sys.stderr)
 
 
-def main() -> None:
-    """Build every program."""
+def main(sources: Path = SOURCES, into: Path = OBJECTS) -> None:
+    """Build every program of a folder; without arguments those of the wheel."""
     check_bpftool()
-    for source in sorted(SOURCES.glob("*.bpf.c")):
-        build(source, OBJECTS)
+    for source in sorted(sources.glob("*.bpf.c")):
+        build(source, into)
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:3]))

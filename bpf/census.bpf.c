@@ -13,6 +13,8 @@
  * The reader's protocol: set `marking`; run `mark_tasks` and `mark_pipes`; run `walk` slice after slice until every range
  * is done; read and empty `charges`, `owners` and `marks`, read `caches`. Whatever did not fit is counted in `dropped`:
  * then load again with larger maps, and take the census again.
+ *
+ * All functions together, programs and callbacks included, are at most 32: libbpf 1.1's loader has room for no more.
  */
 #include "kernel.h"
 #include "census.h"
@@ -141,6 +143,22 @@ static __always_inline u64 page_use(u64 pfn, u32 type, u64 order)
 	return order ? COMPOUND_PAGES : OTHER_PAGES;
 }
 
+/* With page table isolation x86 allocates top-level tables two pages at a time, to 6.13 not as a compound page but plainly
+ * (_pgd_alloc(), arch/x86/mm/pgtable.c): only the first page has an owner, the second has no user of its own. Were they
+ * single pages, some would be at odd frames.
+ */
+static __always_inline u64 top_table_order(u64 address)
+{
+	struct page *next = (void *)(address + PAGE_BYTES());
+	struct type_test buddy = is_buddy();
+	u32 zero = 0;
+	struct marking *m = bpf_map_lookup_elem(&marking, &zero);
+
+	if (!bpf_core_field_exists(struct pt_regs___x86, orig_ax) || !m || m->odd_tables)
+		return 0;
+	return !BPF_CORE_READ(next, _refcount.counter) && (BPF_CORE_READ(next, page_type) & buddy.mask) != buddy.want;
+}
+
 /* Looks at the first header of the mask and takes it, and all that it lets us skip, out of the mask. */
 static long visit(u32 i, struct step *step)
 {
@@ -171,7 +189,10 @@ static long visit(u32 i, struct step *step)
 			if (w->done)
 				return 0; /* more of the same slab */
 		} else if (owner & OWNER_PAGE) {
-			count(w, step->index, owner & ~OWNER_FLAGS, page_use(pfn, type, order), 1ULL << order);
+			u64 use = page_use(pfn, type, order);
+			if (use == TOP_TABLES && !order)
+				order = top_table_order(w->vmemmap + pfn * PAGE_BYTES());
+			count(w, step->index, owner & ~OWNER_FLAGS, use, 1ULL << order);
 		}
 	}
 	u64 next = at + (1ULL << (order & 31));
@@ -219,34 +240,10 @@ __noinline int read_batch(u32 index, u64 pfn, u32 n)
 	return 0;
 }
 
-static long next_batch(u32 i, struct step *step)
-{
-	struct worker *w = WORKER(step->index);
-	u64 pfn = w->skip_to;
-
-	if (pfn >= w->end)
-		return 1;
-	if (!(i % BATCHES_A_LOOK) && bpf_ktime_get_ns() > w->deadline)
-		return 1;
-	u64 n = w->end - pfn;
-	if (n > BATCH)
-		n = BATCH;
-	w->skip_to = pfn + n;
-	read_batch(step->index, pfn, n);
-	if (w->skip_to < pfn + n)
-		w->skip_to = pfn + n;
-	return 0;
-}
-
-static long flush(u32 i, struct step *step)
-{
-	flush_slot(step->index, i);
-	return 0;
-}
-
 struct walk {
 	/* in */
 	u64 worker, vmemmap, pfn, end, budget_ns;
+	u64 scanning, direct_map, page_shift, area_cache; /* not 0: look for anchors instead of counting (scan.h) */
 	/* out: pfn is where to go on */
 	u64 pages, faults, unowned, races, dropped;
 };
@@ -260,6 +257,10 @@ int walk(struct walk *a)
 	w->vmemmap = a->vmemmap;
 	w->skip_to = a->pfn;
 	w->end = a->end;
+	w->scanning = a->scanning;
+	w->direct_map = a->direct_map;
+	w->page_shift = a->page_shift;
+	w->area_cache = a->area_cache;
 	w->deadline = bpf_ktime_get_ns() + a->budget_ns;
 	w->pages = w->faults = w->unowned = w->races = w->dropped = 0;
 	bpf_loop(BATCHES_A_SLICE, next_batch, &step, 0);

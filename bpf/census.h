@@ -28,6 +28,10 @@ enum what {
 	PIPE_BUFFERS,
 	VMALLOC,
 	COMPOUND_PAGES,
+	TOP_TABLES,
+	PERCPU_UNITS, /* of 4 bytes, on every CPU */
+	PERCPU_OBJECTS,
+	LAST_USE = PERCPU_OBJECTS,
 };
 
 struct charge_key {
@@ -97,7 +101,9 @@ struct worker {
 	/* the slab being visited: objects done, owner table entries in hand, groups of them with more than one owner */
 	u64 done, count, entries, stride, what, mixed;
 	/* for the scan */
-	u64 direct_map, page_shift, area_cache;
+	u64 scanning, direct_map, page_shift, area_cache;
+	/* the percpu chunk being counted: its tables, the unit of the first entry in hand, the end of an allocation */
+	u64 owners, entry_bytes, entry_offset, bounds, units, first_unit, end_unit, failed;
 	/* reported */
 	u64 pages, faults, unowned, races, dropped;
 };
@@ -106,7 +112,10 @@ struct worker workers[WORKERS];
 
 /* Filled in by the reader before the marking programs run, and counted in by them. */
 struct marking {
-	u64 vmemmap, objects, dropped;
+	/* set by the reader; a direct_map of 0 is not known */
+	u64 vmemmap, direct_map, page_shift;
+	/* counted; odd_tables: top-level page tables at odd page frames, so one page each */
+	u64 objects, dropped, odd_tables;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -143,6 +152,10 @@ const unsigned char bit_position[64] = {
 struct step {
 	u32 index;
 };
+
+/* Two ways to look at a batch of headers: count what is charged (census.bpf.c), look for anchors (scan.h). */
+int read_batch(u32 index, u64 pfn, u32 n);
+int scan_batch(u32 index, u64 pfn, u32 n);
 
 /* --- counting ----------------------------------------------------------------------------------------------- */
 
@@ -209,7 +222,7 @@ __noinline int flush_slot(u32 index, u32 at)
 	u64 *sum = bpf_map_lookup_elem(&charges, &key);
 	if (!sum) {
 		note_owner(index, key.owner);
-		if (key.what > COMPOUND_PAGES)
+		if (key.what > LAST_USE)
 			note_cache(index, key.what);
 		if (!bpf_map_update_elem(&charges, &key, &count, BPF_NOEXIST))
 			return 0;
@@ -236,6 +249,36 @@ static __always_inline void count(struct worker *w, u32 index, u64 owner, u64 wh
 		s->count = 0;
 	}
 	s->count += n;
+}
+
+static long flush(u32 i, struct step *step)
+{
+	flush_slot(step->index, i);
+	return 0;
+}
+
+/* --- walking ----------------------------------------------------------------------------------------------- */
+
+static long next_batch(u32 i, struct step *step)
+{
+	struct worker *w = WORKER(step->index);
+	u64 pfn = w->skip_to;
+
+	if (pfn >= w->end)
+		return 1;
+	if (!(i % BATCHES_A_LOOK) && bpf_ktime_get_ns() > w->deadline)
+		return 1;
+	u64 n = w->end - pfn;
+	if (n > BATCH)
+		n = BATCH;
+	w->skip_to = pfn + n;
+	if (w->scanning)
+		scan_batch(step->index, pfn, n);
+	else
+		read_batch(step->index, pfn, n);
+	if (w->skip_to < pfn + n)
+		w->skip_to = pfn + n;
+	return 0;
 }
 
 #endif

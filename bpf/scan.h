@@ -14,10 +14,12 @@
 #include "marks.h"
 
 #define CACHES_MAX 4096
+#define FIND_NS 4000000
+#define LOOK_STRIDE 256 /* slabs are everywhere: a look here and there meets one soon */
 #define AREA_PAGES_MAX (1 << 16) /* 256 MiB: bounds the time that one area can take */
 #define SLAB_PAGES_MAX 8
 #define SLAB_OBJECTS_MAX 512
-#define KERNEL_POINTER(x) ((x) >> 47 == 0x1ffff)
+#define KERNEL_POINTER(x) ((x) >> 56 == 0xff) /* with page tables of 4 and of 5 levels */
 #define OWN_OBJECTS 5
 
 /* Address of a chunk of percpu memory -> number of pages that point at it. */
@@ -29,6 +31,33 @@ struct {
 } chunks SEC(".maps");
 
 /* --- all caches by name ------------------------------------------------------------------------------------- */
+
+struct list_caches {
+	u64 vmemmap, pfn, end; /* in; out: pfn is where to go on */
+	u64 found;	       /* out: there was a slab, and all caches are noted */
+};
+
+static long find_slab(u32 i, struct step *step)
+{
+	struct worker *w = WORKER(step->index);
+	struct type_test slab = is_slab();
+	unsigned char *header = w->headers;
+	u64 pfn = w->skip_to;
+
+	if (pfn >= w->end || bpf_ktime_get_ns() > w->deadline)
+		return 1;
+	w->skip_to += LOOK_STRIDE;
+	if (bpf_probe_read_kernel(header, HEADER_MAX, (void *)(w->vmemmap + pfn * PAGE_BYTES())))
+		return 0;
+	if (bpf_core_enum_value_exists(enum pageflags___any, PG_slab___any)) {
+		if (!(*(u64 *)(header + flags_offset()) >> bpf_core_enum_value(enum pageflags___any, PG_slab___any) & 1))
+			return 0;
+	} else if ((((struct page *)header)->page_type & slab.mask) != slab.want) {
+		return 0;
+	}
+	w->area_cache = (u64)((struct slab *)header)->slab_cache;
+	return 1;
+}
 
 struct ring_walk {
 	u64 at, first;
@@ -43,17 +72,26 @@ static long note_next_cache(u32 i, struct ring_walk *ring)
 	return ring->at == ring->first || !KERNEL_POINTER(ring->at);
 }
 
-struct list_caches {
-	u64 any; /* in: the address of some cache */
-};
-
-/* Notes every cache. The head of the ring is noted like a cache too: a row of nonsense that no name leads to. */
+/* Notes every cache: the first slab from pfn on leads to one, and that to all others. The head of their ring is noted
+ * like a cache too: a row of nonsense that no name leads to.
+ */
 SEC("syscall")
 int list_caches(struct list_caches *a)
 {
-	struct ring_walk ring = {.at = a->any, .first = a->any};
+	struct step step = {0};
+	struct worker *w = WORKER(0);
 
-	bpf_loop(CACHES_MAX, note_next_cache, &ring, 0);
+	w->vmemmap = a->vmemmap;
+	w->skip_to = a->pfn;
+	w->end = a->end;
+	w->area_cache = 0;
+	w->deadline = bpf_ktime_get_ns() + FIND_NS;
+	bpf_loop(BATCHES_A_SLICE, find_slab, &step, 0);
+	a->pfn = w->skip_to;
+	a->found = !!w->area_cache;
+	struct ring_walk ring = {.at = w->area_cache, .first = w->area_cache};
+	if (a->found)
+		bpf_loop(CACHES_MAX, note_next_cache, &ring, 0);
 	return 0;
 }
 
@@ -165,11 +203,6 @@ __noinline int note_chunk(u64 address)
 
 /* --- the scan ----------------------------------------------------------------------------------------------- */
 
-struct scan {
-	/* in */
-	u64 worker, vmemmap, pfn, end, budget_ns, direct_map, page_shift, area_cache;
-};
-
 static long scan_visit(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
@@ -225,7 +258,7 @@ __noinline int scan_batch(u32 index, u64 pfn, u32 n)
 		unsigned char *header = w->headers + j * PAGE_BYTES();
 		u64 not_area = NOT_ZERO((u64)((struct slab *)header)->slab_cache ^ area_cache);
 		u64 pointer = *(u64 *)(header + index_at) | ((struct page *)header)->private;
-		u64 not_chunk = (pointer >> 47 ^ 0x1ffff) | (u64)((struct page *)header)->mapping |
+		u64 not_chunk = (pointer >> 56 ^ 0xff) | (u64)((struct page *)header)->mapping |
 				((struct page *)header)->memcg_data;
 
 		mask |= ((not_area & NOT_ZERO(not_chunk)) ^ 1) << j;
@@ -239,98 +272,106 @@ __noinline int scan_batch(u32 index, u64 pfn, u32 n)
 	return 0;
 }
 
-static long scan_next(u32 i, struct step *step)
+/* --- counting percpu memory ----------------------------------------------------------------------------------- */
+
+#define CHUNK_READ 4096
+#define CHUNK_READS_MAX (1 << 14)
+#define BOUND_WORDS_MAX (1 << 16)
+
+/* Looks for the next set bit of the chunk's bounds from end_unit on: there the allocation ends. */
+static long find_end(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
-	u64 pfn = w->skip_to;
+	u64 word = 0, end = w->end_unit;
 
-	if (pfn >= w->end || (!(i % BATCHES_A_LOOK) && bpf_ktime_get_ns() > w->deadline))
+	if (end >= w->units)
 		return 1;
-	u64 n = w->end - pfn;
-	if (n > BATCH)
-		n = BATCH;
-	w->skip_to = pfn + n;
-	scan_batch(step->index, pfn, n);
+	if (bpf_probe_read_kernel(&word, sizeof(word), (void *)(w->bounds + (end >> 6) * sizeof(word)))) {
+		w->failed = 1;
+		return 1;
+	}
+	word &= ~0ULL << (end & 63);
+	if (word) {
+		w->end_unit = (end & ~63ULL) + bit_position[((word & -word) * DE_BRUIJN) >> 58 & 63];
+		return 1;
+	}
+	w->end_unit = (end | 63) + 1;
 	return 0;
 }
 
-SEC("syscall")
-int scan(struct scan *a)
+/* The entry that starts an allocation is the one that has an owner. */
+__noinline int count_allocation(u32 index, u64 owner, u64 unit)
 {
-	struct step step = {a->worker};
-	struct worker *w = WORKER(step.index);
+	struct worker *w = WORKER(index);
+	struct step step = {index};
 
-	w->vmemmap = a->vmemmap;
-	w->skip_to = a->pfn;
-	w->end = a->end;
-	w->direct_map = a->direct_map;
-	w->page_shift = a->page_shift;
-	w->area_cache = a->area_cache;
-	w->deadline = bpf_ktime_get_ns() + a->budget_ns;
-	bpf_loop(BATCHES_A_SLICE, scan_next, &step, 0);
-	a->pfn = w->skip_to;
+	w->end_unit = unit + 1;
+	bpf_loop(BOUND_WORDS_MAX, find_end, &step, 0);
+	u64 end = w->end_unit < w->units ? w->end_unit : w->units;
+	count(w, index, owner, PERCPU_UNITS, end - unit);
+	count(w, index, owner, PERCPU_OBJECTS, 1);
 	return 0;
 }
 
-/* --- reading the chunks --------------------------------------------------------------------------------------- */
+static long visit_entry(u32 i, struct step *step)
+{
+	struct worker *w = WORKER(step->index);
+	u64 unit = w->first_unit + i, at = i * w->entry_bytes + w->entry_offset;
 
-struct chunk {
-	u64 address; /* in */
-	/* out */
-	u64 owners, owner_bytes, owner_offset, bounds, pages;
+	if (unit >= w->units || at > CHUNK_READ - sizeof(u64))
+		return 1;
+	u64 owner = *(u64 *)((char *)w->table + at) & ~OWNER_FLAGS;
+	if (owner)
+		count_allocation(step->index, owner, unit);
+	return 0;
+}
+
+static long read_entries(u32 i, struct step *step)
+{
+	struct worker *w = WORKER(step->index);
+	u64 entries = CHUNK_READ / (w->entry_bytes ?: 1);
+
+	w->first_unit = i * entries;
+	if (w->first_unit >= w->units)
+		return 1;
+	if (bpf_probe_read_kernel(w->table, CHUNK_READ, (void *)(w->owners + (u64)i * CHUNK_READ))) {
+		w->failed = 1;
+		return 1;
+	}
+	bpf_loop(entries, visit_entry, step, 0);
+	return 0;
+}
+
+struct count_chunk {
+	u64 address, page_bytes; /* in */
+	u64 failed, dropped;	 /* out */
 };
 
+/* Adds the charged allocations of one chunk to the result. */
 SEC("syscall")
-int describe_chunk(struct chunk *a)
+int count_chunk(struct count_chunk *a)
 {
 	struct pcpu_chunk *chunk = (void *)a->address;
+	struct step step = {0};
+	struct worker *w = WORKER(0);
 
-	a->bounds = (u64)BPF_CORE_READ(chunk, bound_map);
-	a->pages = BPF_CORE_READ(chunk, nr_pages);
+	w->bounds = (u64)BPF_CORE_READ(chunk, bound_map);
+	w->units = (u64)BPF_CORE_READ(chunk, nr_pages) * a->page_bytes / PERCPU_UNIT_BYTES;
 	if (bpf_core_field_exists(struct pcpu_chunk___ext, obj_exts)) {
-		a->owners = (u64)BPF_CORE_READ((struct pcpu_chunk___ext *)chunk, obj_exts);
-		a->owner_bytes = bpf_core_type_size(struct pcpuobj_ext);
-		a->owner_offset = bpf_core_field_offset(struct pcpuobj_ext, cgroup);
+		w->owners = (u64)BPF_CORE_READ((struct pcpu_chunk___ext *)chunk, obj_exts);
+		w->entry_bytes = bpf_core_type_size(struct pcpuobj_ext);
+		w->entry_offset = bpf_core_field_offset(struct pcpuobj_ext, cgroup);
 	} else {
-		a->owners = (u64)BPF_CORE_READ((struct pcpu_chunk___plain *)chunk, obj_cgroups);
-		a->owner_bytes = sizeof(void *);
-		a->owner_offset = 0;
+		w->owners = (u64)BPF_CORE_READ((struct pcpu_chunk___plain *)chunk, obj_cgroups);
+		w->entry_bytes = sizeof(void *);
+		w->entry_offset = 0;
 	}
-	return 0;
-}
-
-struct payer {
-	u64 objcg;
-};
-
-/* Says whose an obj_cgroup is that the walk did not meet. */
-SEC("syscall")
-int identify(struct payer *a)
-{
-	note_owner(0, a->objcg);
-	return 0;
-}
-
-#define PART_BYTES 4096
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, unsigned char[PART_BYTES]);
-} part SEC(".maps");
-
-struct read_part {
-	u64 address, failed;
-};
-
-/* Copies one part of a chunk's tables into `part`. */
-SEC("syscall")
-int read_part(struct read_part *a)
-{
-	u32 zero = 0;
-	void *into = bpf_map_lookup_elem(&part, &zero);
-
-	a->failed = !into || bpf_probe_read_kernel(into, PART_BYTES, (void *)a->address);
+	w->failed = w->dropped = 0;
+	if (w->owners) /* else nobody pays for this chunk */
+		bpf_loop(CHUNK_READS_MAX, read_entries, &step, 0);
+	bpf_loop(SLOTS, flush, &step, 0);
+	a->failed = w->failed;
+	a->dropped = w->dropped;
 	return 0;
 }
 

@@ -16,9 +16,7 @@ MIRROR = "http://mirror.example/debian"
 
 
 def listing(*rows):
-    return "\n".join(
-        f" {name} | {version} | {MIRROR} {suite}/main amd64 Packages" for name, version, suite in rows
-    )
+    return "\n".join(f" {name} | {version} | {MIRROR} {suite}/main amd64 Packages" for name, version, suite in rows)
 
 
 INDEX = listing(
@@ -161,9 +159,7 @@ def test_lines_of_coverage_that_do_not_arrive_are_counted():
     torn = GOOD.replace('"coverage": 0.9996}', '"cove[    7.1] oops')
     report = console.read(torn)
     assert (report.damaged, len(report.coverage), report.good) == (1, 1, False)
-    between = GOOD.replace(
-        '{"workload": "threads"', '[    7.1] a kernel word\r\n[1, 2]\r\n{"workload": "threads"'
-    )
+    between = GOOD.replace('{"workload": "threads"', '[    7.1] a kernel word\r\n[1, 2]\r\n{"workload": "threads"')
     assert console.read(between).good
 
 

@@ -35,20 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 -m tests.kernels", description=__doc__)
     names = " ".join(each.name for each in TARGETS)
-    parser.add_argument(
-        "targets", nargs="*", metavar="TARGET", help=f"of {names} (default: all), or any series"
-    )
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {names} (default: all), or any series")
     parser.add_argument("--wheel", type=Path, help="what to test (default: the newest in dist/)")
     parser.add_argument("--project", type=Path, default=PROJECT, help="where tests/ and pyproject.toml are")
-    parser.add_argument(
-        "--cache", type=Path, default=PROJECT / ".cache/kernels", help="downloads, archives and logs"
-    )
+    parser.add_argument("--cache", type=Path, default=PROJECT / ".cache/kernels", help="downloads, archives and logs")
     parser.add_argument(
         "--limit", type=float, default=900, metavar="SECONDS", help="for one guest (default: %(default)s)"
     )
-    parser.add_argument(
-        "--pytest", action="append", default=[], metavar="ARGUMENT", help="passed on, e.g. --pytest=-x"
-    )
+    parser.add_argument("--pytest", action="append", default=[], metavar="ARGUMENT", help="passed on, e.g. --pytest=-x")
     parser.add_argument("--verbose", action="store_true", help="say what is being done and how long it took")
     return parser.parse_args(arguments)
 

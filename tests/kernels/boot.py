@@ -59,9 +59,7 @@ class Emulator:
         return Ending(time.monotonic() - start, log.read_text(errors="replace"), ended)
 
     def _command(self, vmlinuz: Path, initramfs: Path, cgroup: int) -> list[str]:
-        loader = next(
-            path for name in _LIBRARIES if (path := self.folder / name / "ld-linux-x86-64.so.2").exists()
-        )
+        loader = next(path for name in _LIBRARIES if (path := self.folder / name / "ld-linux-x86-64.so.2").exists())
         libraries = ":".join(str(self.folder / name) for name in _LIBRARIES)
         qemu = [str(loader), "--library-path", libraries, str(self.folder / "usr/bin/qemu-system-x86_64")]
         firmware = ["-L", str(self.folder / "usr/share/qemu"), "-L", str(self.folder / "usr/share/seabios")]

@@ -23,9 +23,7 @@ _COMPLAINT = re.compile(
 )
 _VERDICT = re.compile(r"^(?:FAILED|ERROR) ")
 # Escape sequences first, then every control character but the ends of lines and tabs.
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,7 @@ class GuestReport:
     @property
     def good(self) -> bool:
         """Whether tests ran, none failed, all they told arrived, and the kernel complained of nothing."""
-        return (
-            self.status == 0 and bool(self.counts.get("passed")) and not self.damaged and not self.complaints
-        )
+        return self.status == 0 and bool(self.counts.get("passed")) and not self.damaged and not self.complaints
 
 
 def plain(text: str) -> str:

@@ -57,13 +57,9 @@ class GuestRoot:
         stage = self._emptied("stage-project")
         _unzip(wheel, stage / _SITE)
         _commands(stage)
-        shutil.copytree(
-            project / "tests", stage / "project/tests", ignore=shutil.ignore_patterns(*_TESTS_LEFT_OUT)
-        )
+        shutil.copytree(project / "tests", stage / "project/tests", ignore=shutil.ignore_patterns(*_TESTS_LEFT_OUT))
         shutil.copy(project / "pyproject.toml", stage / "project")
-        (stage / "project/pytest-arguments").write_text(
-            "".join(f"{argument}\n" for argument in pytest_arguments)
-        )
+        (stage / "project/pytest-arguments").write_text("".join(f"{argument}\n" for argument in pytest_arguments))
         shutil.copy(Path(__file__).with_name("guest_init"), stage / "init")
         (stage / "init").chmod(0o755)
         self._compile(stage)
@@ -119,19 +115,13 @@ class GuestRoot:
         shutil.copy(self._packages / "usr/bin/python3.11", stage / "usr/bin")
         for name in ("python3", "python"):
             (stage / "usr/bin" / name).symlink_to("python3.11")
-        busybox = next(
-            path for folder in ("bin", "usr/bin") if (path := self._packages / folder / "busybox").exists()
-        )
+        busybox = next(path for folder in ("bin", "usr/bin") if (path := self._packages / folder / "busybox").exists())
         shutil.copy(busybox, stage / "usr/bin")
-        applets = subprocess.run(
-            [str(busybox), "--list"], capture_output=True, text=True, check=True
-        ).stdout.split()
+        applets = subprocess.run([str(busybox), "--list"], capture_output=True, text=True, check=True).stdout.split()
         for applet in applets:
             if not (stage / "usr/bin" / applet).exists():
                 (stage / "usr/bin" / applet).symlink_to("busybox")
-        (stage / "etc/passwd").write_text(
-            "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
-        )
+        (stage / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
         (stage / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
         (stage / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
 
@@ -141,9 +131,7 @@ class GuestRoot:
             loader = self._packages / folder / "ld-linux-x86-64.so.2"
             if loader.exists():
                 return loader
-        raise GuestRootError(
-            f"no dynamic loader among the Debian packages in {self._packages}: remove that folder"
-        )
+        raise GuestRootError(f"no dynamic loader among the Debian packages in {self._packages}: remove that folder")
 
     def _compile(self, stage: Path) -> None:
         libraries = f"{self._packages}/lib/x86_64-linux-gnu:{self._packages}/{_LIBRARIES}"
@@ -174,9 +162,7 @@ class GuestRoot:
         )
         # Status 1 tells of single files, which the guest will then compile or refuse by itself.
         if done.returncode not in (0, 1) or done.stderr:
-            raise GuestRootError(
-                f"the guest's Python does not run on this host: {done.stderr.strip()[-500:]}"
-            )
+            raise GuestRootError(f"the guest's Python does not run on this host: {done.stderr.strip()[-500:]}")
 
     def _wheels(self, project: Path) -> list[Path]:
         wanted = _requirements(project)
@@ -206,9 +192,7 @@ class GuestRoot:
                 [*pip, *place, "--dest", str(new), *wanted], capture_output=True, text=True, check=False
             )
             if done.returncode:
-                raise GuestRootError(
-                    f"pip could not download {', '.join(wanted)}: {done.stderr.strip()[-500:]}"
-                )
+                raise GuestRootError(f"pip could not download {', '.join(wanted)}: {done.stderr.strip()[-500:]}")
             folder.parent.mkdir(exist_ok=True)
             new.rename(folder)
         return sorted(folder.glob("*.whl"))
@@ -222,9 +206,7 @@ class GuestRoot:
 
 def _requirements(project: Path) -> list[str]:
     """The versions installed here, so that host and guests agree; else what pyproject.toml allows."""
-    allowed = tomllib.loads((project / "pyproject.toml").read_text())["project"]["optional-dependencies"][
-        "dev"
-    ]
+    allowed = tomllib.loads((project / "pyproject.toml").read_text())["project"]["optional-dependencies"]["dev"]
     wanted = []
     for name in _WHEELS:
         try:

@@ -51,11 +51,7 @@ class Packages:
 
     def refresh(self, *, anew: bool = False) -> str:
         """Read the mirrors' indexes unless that was done today; a remark when old ones must do."""
-        if (
-            not anew
-            and self._read.exists()
-            and time.time() - self._read.stat().st_mtime < INDEX_LIVES_SECONDS
-        ):
+        if not anew and self._read.exists() and time.time() - self._read.stat().st_mtime < INDEX_LIVES_SECONDS:
             return ""
         self._configure()
         try:
@@ -123,9 +119,7 @@ class Packages:
         for folder in ("lists/partial", "archives/partial"):
             (self._apt / folder).mkdir(parents=True, exist_ok=True)
         (self._apt / "status").touch()
-        (self._apt / "sources.list").write_text(
-            sources(_run(["apt-get", "update", "--print-uris"], self._apt))
-        )
+        (self._apt / "sources.list").write_text(sources(_run(["apt-get", "update", "--print-uris"], self._apt)))
         (self._apt / "apt.conf").write_text(
             f"""
 Dir::State "{self._apt}"; Dir::State::lists "{self._apt}/lists"; Dir::State::status "{self._apt}/status";

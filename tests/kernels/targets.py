@@ -95,9 +95,7 @@ def read_listing(listing: str) -> list[KernelPackage]:
         name, number = _NAME.fullmatch(package), _VERSION.match(version)
         suite = re.search(r"\s(?P<suite>[\w.-]+)/\S+ \S+ Packages$", origin)
         if name and number and suite:
-            kernels.append(
-                KernelPackage(package, version, name["release"], suite["suite"], _upstream(number))
-            )
+            kernels.append(KernelPackage(package, version, name["release"], suite["suite"], _upstream(number)))
     return kernels
 
 

@@ -22,9 +22,7 @@ FEWEST = 100
 STEADY = 5_000
 
 
-def watch_until_done(
-    process: subprocess.Popen[str], taker: CensusTaker, steady: TestCgroup
-) -> dict[str, int]:
+def watch_until_done(process: subprocess.Popen[str], taker: CensusTaker, steady: TestCgroup) -> dict[str, int]:
     """Take censuses until a churning process says what it did; a cgroup at rest never changes in them."""
     seen = []
     while not select.select([process.stdout], [], [], 0)[0]:
@@ -68,26 +66,20 @@ def test_processes_come_and_go_while_the_census_walks(
     assert_covered(after)
 
 
-def test_a_killed_process_leaves_the_census_as_it_leaves_the_kernel(
-    cgroup: TestCgroup, taker: CensusTaker
-) -> None:
+def test_a_killed_process_leaves_the_census_as_it_leaves_the_kernel(cgroup: TestCgroup, taker: CensusTaker) -> None:
     with run_workload("threads", cgroup) as running:
         before = weigh(taker, cgroup)
         os.kill(running.process.pid, signal.SIGKILL)
         while cgroup.processes():
             taker.take()
         after = weigh(taker, cgroup)
-    stacks = [
-        sum(row.bytes for row in each.charges if row.kind is Kind.KERNEL_STACK) for each in (before, after)
-    ]
+    stacks = [sum(row.bytes for row in each.charges if row.kind is Kind.KERNEL_STACK) for each in (before, after)]
     assert stacks[0] >= running.made * 16 * 1024
     assert stacks[1] == 0
     assert_covered(after)
 
 
-def test_what_a_removed_cgroup_paid_for_is_found_with_its_parent(
-    cgroup: TestCgroup, taker: CensusTaker
-) -> None:
+def test_what_a_removed_cgroup_paid_for_is_found_with_its_parent(cgroup: TestCgroup, taker: CensusTaker) -> None:
     with (
         child(cgroup, "leaving") as leaving,
         child(cgroup, "shelter") as shelter,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import struct
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +17,7 @@ MAP_CREATE, MAP_UPDATE = 0, 2
 HASH, ARRAY, PERCPU_HASH = 1, 2, 5
 NO_PREALLOCATION = 1
 KEY_BYTES = 4
+REFILL_SECONDS = 5.0
 
 ARRAY_VALUE_BYTES = 1_024
 ARRAY_ENTRIES = 2_048
@@ -50,13 +53,24 @@ def possible_cpus() -> int:
 
 
 def fill(descriptor: int, count: int, value_bytes: int) -> None:
-    """Put `count` elements into a map."""
+    """Put `count` elements into a map.
+
+    Their memory comes from a reserve that the kernel refills in the background: where it is empty, wait for it.
+    """
     key = ctypes.create_string_buffer(KEY_BYTES)
     value = ctypes.create_string_buffer(value_bytes)
     attributes = struct.pack("=IIQQQ", descriptor, 0, ctypes.addressof(key), ctypes.addressof(value), 0)
     for each in range(count):
         key.raw = struct.pack("I", each)
-        bpf(MAP_UPDATE, attributes)
+        deadline = time.monotonic() + REFILL_SECONDS
+        while True:
+            try:
+                bpf(MAP_UPDATE, attributes)
+                break
+            except OSError as error:
+                if error.errno != errno.ENOMEM or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
 
 
 def bpf_percpu_values(count: int, keep: ExitStack) -> int:

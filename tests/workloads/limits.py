@@ -16,9 +16,7 @@ def allow(limit: int, at_least: int, what: str) -> None:
     try:
         resource.setrlimit(limit, (at_least, hard if hard == resource.RLIM_INFINITY else max(hard, at_least)))
     except (ValueError, OSError):
-        raise UnavailableError(
-            f"a limit of {at_least} {what}, but it is {soft} and may not be raised"
-        ) from None
+        raise UnavailableError(f"a limit of {at_least} {what}, but it is {soft} and may not be raised") from None
 
 
 def allow_descriptors(number: int) -> None:

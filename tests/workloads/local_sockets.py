@@ -19,6 +19,8 @@ PASSED_PER_MESSAGE = 100
 MESSAGES_PER_PAIR = 50
 UNIX_CACHES = ("UNIX-STREAM", "UNIX")
 STREAM_QUEUE_BYTES = 64 * 1024
+HEADERS_CHARGED = 0.9
+"""From 6.19 some headers come from a reserve of each CPU, where they were not charged to anybody."""
 
 
 def pair(kind: socket.SocketKind, keep: ExitStack) -> tuple[socket.socket, socket.socket]:
@@ -96,7 +98,7 @@ WORKLOADS = (
         summary="unread UNIX datagrams of 3,000 bytes: a header and 4 KiB each",
         make=unix_datagrams,
         count=2_000,
-        expects=(unreclaimable("skbuff_head_cache"), unreclaimable("kmalloc-cg-4k")),
+        expects=(unreclaimable("skbuff_head_cache", per_unit=HEADERS_CHARGED), unreclaimable("kmalloc-cg-4k")),
     ),
     Workload(
         name="unix_stream_data",
@@ -111,7 +113,10 @@ WORKLOADS = (
         make=passed_descriptors,
         count=2_000,
         # A list has room for 253 files; before 6.10 a copy cut to size is queued in its place.
-        expects=(unreclaimable("skbuff_head_cache"), unreclaimable("kmalloc-cg-1k", "kmalloc-cg-4k")),
+        expects=(
+            unreclaimable("skbuff_head_cache", per_unit=HEADERS_CHARGED),
+            unreclaimable("kmalloc-cg-1k", "kmalloc-cg-4k"),
+        ),
     ),
     Workload(
         name="netlink_sockets",

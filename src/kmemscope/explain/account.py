@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from kmemscope.explain.vocabulary import KIND_MEANINGS, KIND_NAMES, type_meaning
+from kmemscope.explain.vocabulary import KIND_MEANINGS, KIND_NAMES, meanings
 from kmemscope.model.census import Census, Charge
 from kmemscope.model.explanation import Account, KindRow, ObjectRow, ResidualPart
 from kmemscope.model.hierarchy import gone, paths_by_id, within
@@ -85,7 +85,7 @@ def object_rows(charges: list[Charge], census: Census) -> tuple[ObjectRow, ...]:
         rows.append(
             ObjectRow(
                 type=what or cache or kind.value,
-                meaning=next(filter(None, map(type_meaning, (cache or what or "", *aliases))), None),
+                meaning=meanings(aliases if merged else (cache or what or "",)),
                 cache=cache,
                 aliases=aliases if merged else (),
                 kind=kind,

@@ -6,6 +6,8 @@ named caches in Linux 6.18, and Documentation/admin-guide/cgroup-v2.rst for the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kmemscope.model.kinds import Kind
 
 KIND_NAMES: dict[Kind, str] = {
@@ -93,3 +95,9 @@ def type_meaning(name: str) -> str | None:
     if name.startswith("kmalloc-"):
         return "nameless allocations of this size"
     return None
+
+
+def meanings(names: Iterable[str]) -> str | None:
+    """Say what objects of a cache stand for that goes by these names: any of them, when it was merged."""
+    known = list(dict.fromkeys(filter(None, map(type_meaning, names))))
+    return " or ".join(known[:3]) or None

@@ -17,8 +17,8 @@ from typing import Self
 from kmemscope.model.census import Census, Charge, Owner, SlabCache
 from kmemscope.model.errors import KernelUnsupported, NotPermitted
 from kmemscope.model.kinds import Kind
-from kmemscope.observe import direct_map, page_headers, percpu, workers
-from kmemscope.observe.bpf.census_programs import CensusPrograms, RawCache, RawOwner, Walked
+from kmemscope.observe import direct_map, page_headers, workers
+from kmemscope.observe.bpf.census_programs import LOOK_STRIDE, CensusPrograms, Places, RawCache, RawOwner, Walked
 from kmemscope.observe.bpf.skeleton import CAPABILITIES
 from kmemscope.observe.memory_ranges import PageRange, block_ranges, pieces, ram_ranges
 from kmemscope.observe.slab_names import merged_names
@@ -31,8 +31,13 @@ PAGE_USES: dict[int, tuple[Kind, str | None]] = {
     5: (Kind.PIPE_BUFFERS, None),
     6: (Kind.VMALLOC, None),
     7: (Kind.OTHER_PAGES, "blocks of pages (large kmalloc, io_uring rings)"),
+    8: (Kind.OTHER_PAGES, "page tables, top level"),
 }
-"""enum what of bpf/census.h; a larger number is the address of a slab cache."""
+"""enum what of bpf/census.h; a number larger than the two below is the address of a slab cache."""
+PERCPU_UNITS = 9
+PERCPU_OBJECTS = 10
+PERCPU_UNIT_BYTES = 4
+"""PCPU_MIN_ALLOC_SIZE, include/linux/percpu.h."""
 ENTRIES = {"charges": (1 << 14, 32), "owners": (1 << 12, 2), "marks": (1 << 15, 64)}
 """Sizes of the result maps to begin with: the least, and how many more for each cgroup."""
 ROUNDS = 6
@@ -64,7 +69,7 @@ class CensusTaker:
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
         self._cpus = cpus
         self._names: Mapping[str, tuple[str, ...]] = merged_names()
-        self._scan_places: tuple[int, int, int] | None = None
+        self._places: Places | None = None
 
     @classmethod
     def open(cls, cgroups: int = 0) -> Self:
@@ -103,20 +108,26 @@ class CensusTaker:
         for _ in range(ROUNDS):
             started = time.perf_counter()
             self._programs.charges()  # drop what a failed census left
-            self._programs.start_marking(self._headers.base)
-            self._programs.mark()
-            self._scan()
+            self.mark()
+            self.scan()
             marks_dropped = self._programs.marks_dropped()
             witness()
             walked = self.walk()
+            unread = self._count_percpu(walked)
             witness()
             if not marks_dropped and not walked.dropped:
-                return self._result(walked, started)
+                return self._result(walked, unread, started)
             self._programs.grow(("marks",) if marks_dropped else ("charges", "owners"))
         raise KernelUnsupported(
             "the census did not fit into any map that this kernel allows",
             why=f"{walked.dropped} counts and {marks_dropped} marks were dropped in the last of {ROUNDS} rounds",
         )
+
+    def mark(self) -> None:
+        """Mark what tasks and pipes point at, with no marks left of before."""
+        places = self.places()
+        self._programs.start_marking(self._headers.base, places.direct_map, places.page_shift)
+        self._programs.mark()
 
     def walk(self, count: int = workers.WORKERS) -> Walked:
         """Count everything on `count` workers; the result stays in the maps."""
@@ -130,26 +141,27 @@ class CensusTaker:
             total[0].add(each)
         return total[0]
 
-    def _scan(self) -> None:
-        """Find what the walk cannot tell from page headers alone: vmalloc areas and percpu chunks."""
-        places = self._scan_places or self._find_places()
+    def scan(self, count: int = workers.WORKERS) -> None:
+        """Find what the walk cannot tell from page headers alone, on `count` workers: vmalloc areas, percpu chunks."""
+        places = self.places()
 
         def work(worker: int, piece: PageRange) -> None:
-            self._programs.scan(worker, self._headers.base, piece.start, piece.end, places)
+            self._programs.walk(worker, self._headers.base, piece.start, piece.end, places)
 
-        workers.share(self._pieces, work)
+        workers.share(self._pieces, work, count)
 
-    def _find_places(self) -> tuple[int, int, int]:
-        """Find the direct map and the cache of vmap_area objects, once; without them no page matches."""
+    def places(self) -> Places:
+        """Where the direct map and the vmap_area objects are, found at the first call; not found, no page matches."""
+        self._places = self._places or self._find_places()
+        return self._places
+
+    def _find_places(self) -> Places:
         page_shift = self._page_bytes.bit_length() - 1
-        for piece in self._pieces:  # until one slab is met: its cache leads to all others
-            self._programs.walk(0, self._headers.base, piece.start, piece.end)
-            met = self._programs.caches()
-            if met:
-                self._programs.list_caches(next(iter(met)))
-                break
-        self._programs.charges()
-        self._programs.owners()
+        any(
+            self._programs.list_caches(self._headers.base, piece.start + offset, piece.end)
+            for offset in range(LOOK_STRIDE)
+            for piece in self._pieces
+        )
         addresses: dict[str, int] = {}
         for address, cache in self._programs.caches().items():
             for name in self._names.get(cache.name, (cache.name,)):
@@ -158,19 +170,13 @@ class CensusTaker:
             self._programs, self._headers, addresses, self._end_of_ram * self._page_bytes, page_shift
         )
         found = base is not None and AREA_CACHE in addresses
-        self._scan_places = (base or 0, page_shift, addresses[AREA_CACHE] if found else NO_CACHE)
-        return self._scan_places
+        return Places(base or 0, page_shift, addresses[AREA_CACHE] if found else NO_CACHE)
 
-    def _result(self, walked: Walked, started: float) -> Census:
+    def _result(self, walked: Walked, percpu_unread: int, started: float) -> Census:
         sums: Sums = defaultdict(lambda: [0, 0])
-        owned, unread = self._percpu()
-        owners = self._programs.owners()
         caches = self._programs.caches()
+        owners = self._programs.owners()
         self._add_charges(sums, owners, caches)
-        for objcg, each in owned.items():
-            entry = sums[owners[objcg].cgroup_id if objcg in owners else 0, Kind.PERCPU, None, None]
-            entry[0] += each.objects
-            entry[1] += each.bytes
         return Census(
             charges=tuple(Charge(*key, *entry) for key, entry in sorted(sums.items(), key=str)),
             caches=self._slab_caches(caches.values(), {cache for _, _, cache, _ in sums}),
@@ -179,9 +185,9 @@ class CensusTaker:
             faults=walked.faults,
             unowned_slabs=walked.unowned,
             races=walked.races,
-            percpu_unread_bytes=unread,
+            percpu_unread_bytes=percpu_unread,
             seconds=time.perf_counter() - started,
-            notes=self._notes(walked, unread),
+            notes=self._notes(walked, percpu_unread),
         )
 
     def _add_charges(self, sums: Sums, owners: Mapping[int, RawOwner], caches: Mapping[int, RawCache]) -> None:
@@ -191,6 +197,11 @@ class CensusTaker:
                 kind, what = PAGE_USES[use]
                 entry = sums[cgroup_id, kind, None, what]
                 entry[1] += count * self._page_bytes
+            elif use == PERCPU_UNITS:
+                sums[cgroup_id, Kind.PERCPU, None, None][1] += self._percpu_bytes(count)
+                continue
+            elif use == PERCPU_OBJECTS:
+                entry = sums[cgroup_id, Kind.PERCPU, None, None]
             else:
                 cache = caches[use]
                 kind = Kind.SLAB_RECLAIMABLE if cache.reclaimable else Kind.SLAB_UNRECLAIMABLE
@@ -198,20 +209,19 @@ class CensusTaker:
                 entry[1] += count * (cache.size + OWNER_POINTER_BYTES)
             entry[0] += count
 
-    def _percpu(self) -> tuple[dict[int, percpu.Owned], int]:
-        """Add up percpu memory by payer; and the bytes of it on this node when it could not be read."""
-        total: dict[int, percpu.Owned] = defaultdict(percpu.Owned)
+    def _count_percpu(self, walked: Walked) -> int:
+        """Count percpu memory; gives the bytes of it on this node when some could not be read, else 0."""
         chunks = self._programs.chunks()
+        complete = bool(chunks)
         for address in chunks:
-            chunk = percpu.Chunk(*self._programs.describe_chunk(address))
-            owned = percpu.owned_in(chunk, self._programs.read, self._page_bytes, self._cpus)
-            if owned is None:
-                return {}, percpu_of_node()
-            for objcg, each in owned.items():
-                self._programs.identify(objcg)
-                total[objcg].objects += each.objects
-                total[objcg].bytes += each.bytes
-        return total, 0 if chunks else percpu_of_node()
+            good, dropped = self._programs.count_chunk(address, self._page_bytes)
+            complete &= good
+            walked.dropped += dropped
+        return 0 if complete else percpu_of_node()
+
+    def _percpu_bytes(self, units: int) -> int:
+        """Bytes charged for percpu memory: a copy for every CPU and the owner entries (pcpu_obj_full_size())."""
+        return units * (PERCPU_UNIT_BYTES * self._cpus + OWNER_POINTER_BYTES)
 
     def _slab_caches(self, caches: Iterable[RawCache], used: set[str | None]) -> tuple[SlabCache, ...]:
         found = {
@@ -232,7 +242,7 @@ class CensusTaker:
             notes.append("this kernel's stacks are not vmalloc areas, so they count as other pages")
         if not self._headers.large_kmalloc_type:
             notes.append("before kernel 6.16 a large kmalloc looks like any other block of pages")
-        if self._scan_places and self._scan_places[2] == NO_CACHE:
+        if self._places and self._places.area_cache == NO_CACHE:
             notes.append("the direct map was not found, so vmalloc counts as other pages")
         if percpu_unread:
             notes.append("percpu memory could not be read")

@@ -15,7 +15,7 @@ from kmemscope.model.errors import KernelUnsupported
 from kmemscope.model.node import Cgroup
 from kmemscope.observe.hostfs import HostFs, is_absence, open_directory, to_bytes, to_text
 from kmemscope.observe.memory_files import read_v1, read_v2
-from kmemscope.observe.mounts import MOST_BYTES, Mount, parse_mounts
+from kmemscope.observe.mounts import MOST_BYTES, Mount, cgroup_mounts
 
 MOST_CGROUPS = 1 << 17
 """Visited by one walk. The kernel keeps at most 65,535 memory cgroups (MEM_CGROUP_ID_MAX); only directories
@@ -90,12 +90,12 @@ class MemoryHierarchy:
 
         Raises KernelUnsupported when no mount has it.
         """
-        mounts = _cgroup_mounts(hostfs)
+        mounts = cgroup_mounts(hostfs)
         usable = [mount for mount in mounts if _has_memory(hostfs, mount)]
         if not usable:
             raise _unsupported(hostfs, mounts)
         best = min(usable, key=_preference)
-        others = [mount for mount in usable if mount.fstype == best.fstype and mount is not best]
+        others = [mount for mount in usable if mount is not best]
         version = 1 if best.fstype == "cgroup" else 2
         off = _accounting_off(hostfs)
         return cls(
@@ -251,34 +251,10 @@ def _exists_at(directory: int, name: bytes) -> bool:
     return True
 
 
-def _cgroup_mounts(hostfs: HostFs) -> list[Mount]:
-    """Mounts of cgroup file systems, their points named below the root of `hostfs`, the surest reading
-    first."""
-    own = parse_mounts(hostfs.read_lines("/proc/self/mountinfo", MOST_BYTES) or [])
-    root = to_text(os.fsencode(hostfs.root)).rstrip("/")
-    if not root:
-        return [mount for mount in own if mount.fstype.startswith("cgroup")]
-    # Below another root, this process's mountinfo names the same mounts with that root before them, the
-    # host's first process's without.
-    first = parse_mounts(hostfs.read_lines("/proc/1/mountinfo", MOST_BYTES) or [])
-    below = [
-        Mount(mount.root, mount.point.removeprefix(root), mount.fstype, mount.options)
-        for mount in own
-        if mount.point.startswith(root + "/")
-    ]
-    surest: dict[str, Mount] = {}
-    for mounts in (below, first, own):
-        for mount in reversed(mounts):  # of two mounts on one point the later hides the earlier
-            if mount.fstype.startswith("cgroup"):
-                surest.setdefault(mount.point, mount)
-    return list(surest.values())
-
-
-def _preference(mount: Mount) -> tuple[bool, int, bool, int]:
-    """Order of usable mounts: version 1 (hybrid: it has the controller), then what shows most of the
-    hierarchy."""
+def _preference(mount: Mount) -> tuple[int, bool, int]:
+    """Order of usable mounts, which are all of one hierarchy: first what shows most of it."""
     up = mount.root.count("/..") if mount.root.replace("/..", "") == "" else 0  # above our cgroup namespace
-    return (mount.fstype != "cgroup", -up, mount.root != "/" and not up, len(mount.point))
+    return (-up, mount.root != "/" and not up, len(mount.point))
 
 
 def _has_memory(hostfs: HostFs, mount: Mount) -> bool:

@@ -6,10 +6,11 @@ mount is wanted.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
-from kmemscope.observe.hostfs import to_text
+from kmemscope.observe.hostfs import HostFs, to_text
 
 MOST_BYTES = 16 << 20
 """Of one mountinfo; 100,000 mounts, the kernel's default fs.mount-max, take about this."""
@@ -57,3 +58,26 @@ def parse_mount(line: bytes) -> Mount | None:
 def parse_mounts(lines: list[bytes]) -> list[Mount]:
     """Understand the lines of a mountinfo, in their order; what is not a line of one is left out."""
     return [mount for line in lines if (mount := parse_mount(line)) is not None]
+
+
+def cgroup_mounts(hostfs: HostFs) -> list[Mount]:
+    """Mounts of cgroup file systems, their points named below the root of `hostfs`, the surest reading
+    first."""
+    own = parse_mounts(hostfs.read_lines("/proc/self/mountinfo", MOST_BYTES) or [])
+    root = to_text(os.fsencode(hostfs.root)).rstrip("/")
+    if not root:
+        return [mount for mount in own if mount.fstype.startswith("cgroup")]
+    # Below another root, this process's mountinfo names the same mounts with that root before them, the
+    # host's first process's without.
+    first = parse_mounts(hostfs.read_lines("/proc/1/mountinfo", MOST_BYTES) or [])
+    below = [
+        Mount(mount.root, mount.point.removeprefix(root), mount.fstype, mount.options)
+        for mount in own
+        if mount.point.startswith(root + "/")
+    ]
+    surest: dict[str, Mount] = {}
+    for mounts in (below, first, own):
+        for mount in reversed(mounts):  # of two mounts on one point the later hides the earlier
+            if mount.fstype.startswith("cgroup"):
+                surest.setdefault(mount.point, mount)
+    return list(surest.values())

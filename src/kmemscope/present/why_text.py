@@ -103,7 +103,7 @@ def type_words(row: ObjectRow) -> str:
     others = [safe(alias) for alias in row.aliases if alias != row.type]
     if others:
         listed = ", ".join(others[:4]) + (", …" if len(others) > 4 else "")
-        words += f" (or {listed}: merged into one cache)"
+        words += f" (merged with {listed})"
     return words
 
 

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 
 from kmemscope.observe.bpf import skeleton, syscalls
 
-WALK = struct.Struct("=10Q")
-SCAN = struct.Struct("=8Q")
-MARKING = struct.Struct("=3Q")
+WALK = struct.Struct("=14Q")
+MARKING = struct.Struct("=6Q")
 CHARGE_KEY = struct.Struct("=QQ")
 NUMBER = struct.Struct("=Q")
 OWNER = struct.Struct("=QQII64s")
 CACHE = struct.Struct("=IIII48s")
-CHUNK = struct.Struct("=6Q")
-READ_PART = struct.Struct("=QQ")
+LIST_CACHES = struct.Struct("=4Q")
+COUNT_CHUNK = struct.Struct("=4Q")
 CHECK_BASE = struct.Struct("=10Q")
+LOOK_STRIDE = 256
 PROBE = struct.Struct("=7Q")
-PART_BYTES = 4096
 SLOT_ZERO = struct.pack("=I", 0)
 
 SLICE_NS = 4_000_000
@@ -49,6 +48,15 @@ class Walked:
         self.unowned += other.unowned
         self.races += other.races
         self.dropped += other.dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where objects are found: base of the direct map (0: not known), page shift, cache of vmap_area objects."""
+
+    direct_map: int
+    page_shift: int
+    area_cache: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,27 +116,25 @@ class CensusPrograms:
         _, page, task, header_bytes, header_max, stack_areas, large = PROBE.unpack(answer)
         return Probed(page, task, header_bytes, header_max, bool(stack_areas), bool(large))
 
-    def walk(self, worker: int, headers: int, start: int, end: int) -> Walked:
-        """Count the pages from `start` up to `end` on one worker, slice by slice."""
+    def walk(self, worker: int, headers: int, start: int, end: int, places: Places | None = None) -> Walked:
+        """Visit the pages from `start` up to `end` on one worker, slice by slice.
+
+        Counts what is charged; or, given places, marks the pages of vmalloc areas and notes percpu chunks.
+        """
         total, at = Walked(), start
+        mode = (1, places.direct_map, places.page_shift, places.area_cache) if places else (0, 0, 0, 0)
         while at < end:
-            answer = self._run("walk", WALK.pack(worker, headers, at, end, SLICE_NS, 0, 0, 0, 0, 0))
-            at = WALK.unpack(answer)[2]
-            total.add(Walked(*WALK.unpack(answer)[5:]))
+            answer = WALK.unpack(self._run("walk", WALK.pack(worker, headers, at, end, SLICE_NS, *mode, *(0,) * 5)))
+            at = answer[2]
+            total.add(Walked(*answer[9:]))
         return total
 
-    def scan(self, worker: int, headers: int, start: int, end: int, places: tuple[int, int, int]) -> None:
-        """Look for vmalloc areas and percpu chunks; places: direct map, page shift, cache of vmap_area."""
-        at = start
-        while at < end:
-            answer = self._run("scan", SCAN.pack(worker, headers, at, end, SLICE_NS, *places))
-            at = SCAN.unpack(answer)[2]
-
-    def start_marking(self, headers: int) -> None:
-        """Forget all marks of before."""
+    def start_marking(self, headers: int, direct_map: int, page_shift: int) -> None:
+        """Forget all marks of before; a direct map of 0 is not known."""
         self._taken("marks", NUMBER.size, NUMBER.size)
         self._taken("chunks", NUMBER.size, NUMBER.size)
-        syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, MARKING.pack(headers, 0, 0))
+        start = MARKING.pack(headers, direct_map, page_shift, 0, 0, 0)
+        syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, start)
 
     def mark(self) -> None:
         """Mark the pages that tasks and pipes point at."""
@@ -138,7 +144,7 @@ class CensusPrograms:
     def marks_dropped(self) -> int:
         """How many marks did not fit since start_marking()."""
         raw = syscalls.map_lookup(self._loaded.maps["marking"], SLOT_ZERO, MARKING.size)
-        dropped: int = MARKING.unpack(raw)[2]
+        dropped: int = MARKING.unpack(raw)[4]
         return dropped
 
     def charges(self) -> list[tuple[int, int, int]]:
@@ -165,9 +171,15 @@ class CensusPrograms:
             found[NUMBER.unpack(key)[0]] = RawCache(size, object_size, bool(reclaimable), text(name))
         return found
 
-    def list_caches(self, known: int) -> None:
-        """Note all caches, starting from the address of one."""
-        self._run("list_caches", NUMBER.pack(known))
+    def list_caches(self, headers: int, start: int, end: int) -> bool:
+        """Note all slab caches, led by the first slab met between two page frames; False when none is met.
+
+        Looks at every LOOK_STRIDE-th page from `start` on.
+        """
+        at, found = start, 0
+        while at < end and not found:
+            _, at, _, found = LIST_CACHES.unpack(self._run("list_caches", LIST_CACHES.pack(headers, at, end, 0)))
+        return bool(found)
 
     def check_base(self, headers: int, base: int, page_shift: int, caches: Iterable[int]) -> tuple[int, int]:
         """Try a base of the direct map; gives how many of our objects were looked at, and how many fit."""
@@ -179,26 +191,12 @@ class CensusPrograms:
         """Addresses of the percpu chunks that the scan found."""
         return [NUMBER.unpack(key)[0] for key, _ in self._taken("chunks", NUMBER.size, NUMBER.size)]
 
-    def describe_chunk(self, address: int) -> tuple[int, int, int, int, int]:
-        """Say where a chunk's tables are: owners, bytes of an entry, offset in it, bounds, pages."""
-        _, owners, owner_bytes, owner_offset, bounds, pages = CHUNK.unpack(
-            self._run("describe_chunk", CHUNK.pack(address, 0, 0, 0, 0, 0))
+    def count_chunk(self, address: int, page_bytes: int) -> tuple[bool, int]:
+        """Count one percpu chunk into the charges; gives whether all was read, and how much did not fit."""
+        _, _, failed, dropped = COUNT_CHUNK.unpack(
+            self._run("count_chunk", COUNT_CHUNK.pack(address, page_bytes, 0, 0))
         )
-        return owners, owner_bytes, owner_offset, bounds, pages
-
-    def read(self, address: int, length: int) -> bytes | None:
-        """Copy kernel memory, part by part; None where it cannot be read."""
-        data = b""
-        while len(data) < length:
-            _, failed = READ_PART.unpack(self._run("read_part", READ_PART.pack(address + len(data), 0)))
-            if failed:
-                return None
-            data += syscalls.map_lookup(self._loaded.maps["part"], SLOT_ZERO, PART_BYTES)
-        return data[:length]
-
-    def identify(self, objcg: int) -> None:
-        """Note whose an obj_cgroup is."""
-        self._run("identify", NUMBER.pack(objcg))
+        return not failed, dropped
 
     def _run(self, program: str, arguments: bytes) -> bytes:
         try:

@@ -15,7 +15,6 @@ import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from kmemscope.model.errors import Damaged, KernelUnsupported, KmemscopeError, NotPermitted
@@ -26,6 +25,8 @@ HEADER = struct.Struct("=IIIIQ")
 MAP = struct.Struct("=IIQ")
 PROGRAM = struct.Struct("=I")
 BTF = Path("/sys/kernel/btf/vmlinux")
+OBJECTS = Path(__file__).parent / "objects"
+"""Not importlib.resources: that takes 5 ms to import, and we are never run from a zip file."""
 LOG_BYTES = (1 << 16, 1 << 20, 1 << 24)
 LOG_LINES = 12
 
@@ -55,12 +56,11 @@ class Loaded:
             os.close(fd)
 
 
-def describe(name: str) -> Description:
-    """Read a skeleton from the package.
+def describe(name: str, folder: Path = OBJECTS) -> Description:
+    """Read a skeleton, from the package if no other folder is given.
 
     Raises Damaged when it is missing, of another format, or not what was built.
     """
-    folder = resources.files("kmemscope.observe.bpf") / "objects"
     try:
         facts = json.loads((folder / f"{name}.json").read_text())
         blob = (folder / f"{name}.bin").read_bytes()
@@ -76,7 +76,7 @@ def describe(name: str) -> Description:
     return Description(tuple(facts["maps"]), tuple(facts["programs"]), blob[:cut], blob[cut:])
 
 
-def load(name: str, entries: Mapping[str, int]) -> Loaded:
+def load(name: str, entries: Mapping[str, int], folder: Path = OBJECTS) -> Loaded:
     """Load all programs of a skeleton into the kernel; `entries` sizes maps by name.
 
     Raises NotPermitted without the rights, KernelUnsupported (with the verifier's last words) when the kernel
@@ -88,7 +88,7 @@ def load(name: str, entries: Mapping[str, int]) -> Loaded:
             why="it was built without CONFIG_DEBUG_INFO_BTF",
             todo="run a kernel with BTF, as all current distributions ship",
         )
-    skeleton = describe(name)
+    skeleton = describe(name, folder)
     try:
         data_fd = syscalls.map_create(syscalls.MAP_TYPE_ARRAY, 4, len(skeleton.data), 1, b"kmemscope_load")
     except OSError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from kmemscope.observe.containers.naming import part, read_object, text
 from kmemscope.observe.hostfs import HostFs
+from kmemscope.observe.mounts import cgroup_mounts
 
 _STATES = "/run/runc"
 _MOST_CONTAINERS = 4096
@@ -20,18 +21,16 @@ class Runc:
     def __init__(self, hostfs: HostFs) -> None:
         self._hostfs = hostfs
         self._by_cgroup: dict[str, str] | None = None
+        self._mounts: list[str] | None = None
 
     def at(self, path: str) -> tuple[str, str] | None:
         """Path and id of the runc container that a cgroup is in; None when there is none."""
         if self._by_cgroup is None:
             self._by_cgroup = self._read_states()
-        if self._by_cgroup:
-            while path not in {"/", ""}:
-                for cgroup, container_id in self._by_cgroup.items():
-                    # A state names the cgroup by its mount and path, of which the mount may be anywhere
-                    if cgroup.endswith(path):
-                        return path, container_id
-                path = path.rpartition("/")[0]
+        while self._by_cgroup and path not in {"/", ""}:
+            if path in self._by_cgroup:
+                return path, self._by_cgroup[path]
+            path = path.rpartition("/")[0]
         return None
 
     def _read_states(self) -> dict[str, str]:
@@ -40,5 +39,11 @@ class Runc:
             state = read_object(self._hostfs, f"{_STATES}/{container_id}/state.json")
             cgroup = text(part(state, "cgroup_paths"), "memory", "")  # "" is the unified hierarchy
             if cgroup:
-                found[cgroup] = container_id
+                found.update((path, container_id) for path in self._below_mounts(cgroup))
         return found
+
+    def _below_mounts(self, cgroup: str) -> list[str]:
+        """Paths that a cgroup has which a state names with the mount before it."""
+        if self._mounts is None:
+            self._mounts = [mount.point + "/" for mount in cgroup_mounts(self._hostfs)]
+        return [cgroup[len(point) - 1 :] for point in self._mounts if cgroup.startswith(point)]

@@ -1,0 +1,57 @@
+"""What the census takes on this node as it is, beside the floor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.floor import Floor
+from benchmarks.subject import Subject
+from benchmarks.timing import Timings, in_turns, rounded
+
+ROUNDS = 25
+
+
+def against_floor(subject: Subject) -> dict[str, Any]:
+    """Measure floor, parts of the census and the whole census in turns, on one CPU and on two."""
+    with Floor(subject.headers, subject.pieces) as floor:
+        timings = in_turns(
+            {
+                "floor_1_cpu": lambda: floor.read_all(1),
+                "walk_1_cpu": lambda: subject.walk(1),
+                "scan_1_cpu": lambda: subject.taker.scan(1),
+                "census_1_cpu": lambda: subject.take(1),
+                "floor_2_cpus": lambda: floor.read_all(2),
+                "walk_2_cpus": lambda: subject.walk(2),
+                "scan_2_cpus": lambda: subject.taker.scan(2),
+                "census_2_cpus": lambda: subject.take(2),
+                "mark": subject.mark,
+            },
+            ROUNDS,
+        )
+        faults = floor.faults
+    census = subject.take(2)
+    return {
+        "rounds": ROUNDS,
+        "pages_of_ram": subject.pages,
+        "headers_read_by_walk": census.pages,
+        "headers_unreadable": {"floor": faults, "walk": census.faults},
+        "charged_objects": sum(charge.objects for charge in census.charges),
+        "timings": {
+            name: {**each.figures(), "ns_a_page_of_ram": rounded(min(each.wall) * 1e9 / subject.pages)}
+            for name, each in timings.items()
+        },
+        "times_the_floor": {
+            "walk_1_cpu": ratio(timings["walk_1_cpu"], timings["floor_1_cpu"]),
+            "walk_2_cpus_to_floor_1_cpu": ratio(timings["walk_2_cpus"], timings["floor_1_cpu"]),
+            "census_1_cpu": ratio(timings["census_1_cpu"], timings["floor_1_cpu"]),
+            "census_2_cpus_to_floor_1_cpu": ratio(timings["census_2_cpus"], timings["floor_1_cpu"]),
+        },
+    }
+
+
+def ratio(one: Timings, other: Timings) -> dict[str, float]:
+    """How many times another's the least of one is."""
+    return {
+        "wall": rounded(min(one.wall) / min(other.wall)),
+        "cpu": rounded(min(one.cpu) / min(other.cpu)),
+    }

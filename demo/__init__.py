@@ -1,0 +1,1 @@
+"""The demonstration: a real container leaks, and kmemscope says what it is."""
