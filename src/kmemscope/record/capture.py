@@ -33,7 +33,6 @@ LISTS = {
 """Name of a line -> where its list is in the observation."""
 LARGEST_BYTES = 1 << 28
 """Uncompressed; a node with 10,000 cgroups needs a fifth of that."""
-
 ORIGIN = "give a file that `kmemscope capture` wrote"
 
 
@@ -50,7 +49,7 @@ def write(observation: Observation, path: Path) -> None:
             todo="name another file with -o",
         )
     try:
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".kmemscope.")
         try:
             with os.fdopen(handle, "wb") as file:
                 # No name and time in the header: the same observation gives the same bytes.

@@ -29,6 +29,7 @@ SLICE_NS = 4_000_000
 ITERATOR_BYTES = 16384
 """Objects an iterator visits in one read(2): an eighth of this."""
 GROWTH = 4
+MAPS_REFUSED = "the kernel refused to read or write a BPF map"
 
 
 @dataclass(slots=True)
@@ -134,16 +135,19 @@ class CensusPrograms:
         self._taken("marks", NUMBER.size, NUMBER.size)
         self._taken("chunks", NUMBER.size, NUMBER.size)
         start = MARKING.pack(headers, direct_map, page_shift, 0, 0, 0)
-        syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, start)
+        with skeleton.asking(MAPS_REFUSED):
+            syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, start)
 
     def mark(self) -> None:
         """Mark the pages that tasks and pipes point at."""
         for program in ("mark_tasks", "mark_pipes"):
-            syscalls.iter_run(self._loaded.programs[program], ITERATOR_BYTES)
+            with skeleton.asking(f"the kernel refused to run the BPF iterator '{program}'"):
+                syscalls.iter_run(self._loaded.programs[program], ITERATOR_BYTES)
 
     def marks_dropped(self) -> int:
         """How many marks did not fit since start_marking()."""
-        raw = syscalls.map_lookup(self._loaded.maps["marking"], SLOT_ZERO, MARKING.size)
+        with skeleton.asking(MAPS_REFUSED):
+            raw = syscalls.map_lookup(self._loaded.maps["marking"], SLOT_ZERO, MARKING.size)
         dropped: int = MARKING.unpack(raw)[4]
         return dropped
 
@@ -165,8 +169,7 @@ class CensusPrograms:
     def caches(self) -> dict[int, RawCache]:
         """Read the caches met so far by address."""
         found = {}
-        fd = self._loaded.maps["caches"]
-        for key, value in syscalls.map_items(fd, NUMBER.size, CACHE.size, empty=False):
+        for key, value in self._read("caches", NUMBER.size, CACHE.size, empty=False):
             size, object_size, reclaimable, _, name = CACHE.unpack(value)
             found[NUMBER.unpack(key)[0]] = RawCache(size, object_size, bool(reclaimable), text(name))
         return found
@@ -199,13 +202,15 @@ class CensusPrograms:
         return not failed, dropped
 
     def _run(self, program: str, arguments: bytes) -> bytes:
-        try:
+        with skeleton.asking(f"the kernel refused to run the BPF program '{program}'"):
             return syscalls.prog_run(self._loaded.programs[program], arguments)[1]
-        except OSError as error:
-            raise skeleton.refusal(error, f"the kernel refused to run the BPF program '{program}'") from error
 
     def _taken(self, name: str, key_bytes: int, value_bytes: int) -> list[tuple[bytes, bytes]]:
-        return list(syscalls.map_items(self._loaded.maps[name], key_bytes, value_bytes, empty=True))
+        return self._read(name, key_bytes, value_bytes, empty=True)
+
+    def _read(self, name: str, key_bytes: int, value_bytes: int, *, empty: bool) -> list[tuple[bytes, bytes]]:
+        with skeleton.asking(MAPS_REFUSED):
+            return list(syscalls.map_items(self._loaded.maps[name], key_bytes, value_bytes, empty=empty))
 
 
 def text(raw: bytes) -> str:
