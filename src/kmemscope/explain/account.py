@@ -30,7 +30,8 @@ def account_of(observation: Observation, target: Cgroup) -> Account | None:
         return None
     ids = {id_ for id_, path in paths_by_id(observation.cgroups, census).items() if within(path, target.path)}
     charges = [charge for charge in census.charges if charge.cgroup_id in ids]
-    kinds = kind_rows(charges, target.stat, observation.counters)
+    rows = next((owner.rows for owner in census.owners if owner.cgroup_id == target.id), {})
+    kinds = kind_rows(charges, {**{kind.value: amount for kind, amount in rows.items()}, **target.stat})
     charged = observation.charged.after_bytes if observation.charged else target.kernel_bytes
     named = sum(row.bytes for row in kinds)
     return Account(
@@ -44,9 +45,8 @@ def account_of(observation: Observation, target: Cgroup) -> Account | None:
     )
 
 
-def kind_rows(charges: list[Charge], stat: Mapping[str, int], counters: Mapping[str, int]) -> tuple[KindRow, ...]:
+def kind_rows(charges: list[Charge], witness: Mapping[str, int]) -> tuple[KindRow, ...]:
     """Add up charges by kind, largest first, each beside the kernel's own row."""
-    witness = {**counters, **stat}
     sums: dict[Kind, list[int]] = defaultdict(lambda: [0, 0])
     for charge in charges:
         sums[charge.kind][0] += charge.bytes
