@@ -100,10 +100,14 @@ def object_rows(charges: list[Charge], census: Census) -> tuple[ObjectRow, ...]:
 def residual_parts(observation: Observation, census: Census, ids: set[int], target: Cgroup) -> tuple[ResidualPart, ...]:
     """List what the residual can consist of. Each bound holds by itself; the residual may be any part of their sum."""
     page, cpus = observation.host.page_bytes, observation.host.cpus
+    paid = {charge.cache for charge in census.charges if charge.cgroup_id in ids}
+    largest = max((cache.object_bytes for cache in census.caches if cache.name in paid), default=0)
     pending = sum(owner.pending_bytes for owner in census.owners if owner.cgroup_id in ids)
     parts = [
         ResidualPart("charged by the page, not yet used by an object (read from the kernel)", pending),
-        ResidualPart("per-CPU charge stock", cpus * page),
+        # What does not fit into a CPU's stock is charged in whole pages, and their rest put on top of what is there:
+        # refill_obj_stock(), mm/memcontrol.c, 5.17 to 7.3.
+        ResidualPart("per-CPU charge stock", cpus * (page + largest)),
     ]
     if target.version == 2:
         parts.append(ResidualPart("memory.stat is up to 2 s old", STALE_PAGES_A_CPU * cpus * page))
