@@ -114,6 +114,27 @@ struct mem_cgroup {
 	struct cgroup_subsys_state css;
 } FROM_BTF;
 
+/* The kernel's own rows for a cgroup and all below it, the ones that memory.stat prints on v2. To 6.9 `state` has a place
+ * for every item of the two enums, in their order; later only for some, by a table that no type tells of.
+ */
+struct memcg_vmstats {
+	long state[1];
+} FROM_BTF;
+struct mem_cgroup___vmstats {
+	struct memcg_vmstats *vmstats;
+} FROM_BTF;
+enum node_stat_item___any {
+	NR_SLAB_RECLAIMABLE_B___any = 5,
+	NR_SLAB_UNRECLAIMABLE_B___any = 6,
+	NR_KERNEL_STACK_KB___any = 36,
+	NR_PAGETABLE___any = 37,
+};
+enum memcg_stat_item___any {
+	MEMCG_PERCPU_B___any = 46,
+	MEMCG_VMALLOC___any = 47,
+	MEMCG_NR_STAT___any = 48,
+};
+
 struct obj_cgroup {
 	struct mem_cgroup *memcg;
 	atomic_t nr_charged_bytes;
@@ -352,6 +373,15 @@ static __always_inline u64 owner_stride(const void *header, u64 object_bytes)
 	if (bpf_core_type_exists(struct slabobj_ext___plain))
 		return bpf_core_type_size(struct slabobj_ext___plain);
 	return sizeof(void *);
+}
+
+/* Whether the place of a row in memcg_vmstats.state is its enum's value: then there are as many places as values. */
+static __always_inline bool rows_in_enum_order(void)
+{
+	return bpf_core_field_exists(struct mem_cgroup___vmstats, vmstats) &&
+	       bpf_core_enum_value_exists(enum memcg_stat_item___any, MEMCG_NR_STAT___any) &&
+	       bpf_core_field_size(struct memcg_vmstats, state) ==
+		       bpf_core_enum_value(enum memcg_stat_item___any, MEMCG_NR_STAT___any) * sizeof(long);
 }
 
 /* Where in an entry the owner stands. */

@@ -161,7 +161,6 @@ def observations(draw: st.DrawFn) -> Observation:
         cgroups=cgroups_,
         census=draw(maybe(census)),
         charged=draw(maybe(st.builds(Charged, BYTES, BYTES))),
-        counters=draw(STATS),
     )
 
 
@@ -184,7 +183,6 @@ def looks(
         processes=st.lists(PROCESSES, max_size=3).map(tuple),
         processes_left_out=COUNTS,
         seconds=SECONDS,
-        counters=STATS,
     )
 
 

@@ -91,7 +91,8 @@ def test_each_kind_stands_beside_the_kernels_own_row() -> None:
     target = replace(TARGET, version=2, stat={"kernel_stack": 16384, "percpu": 7})
     taken = census(pages(2, Kind.KERNEL_STACK, 16384), pages(2, Kind.PAGETABLES, 8192))
 
-    account = account_of(look(taken, target, counters={"pagetables": 8192, "percpu": 9}), target)
+    owner = Owner(target.id, "orders", 1, online=True, rows={Kind.PAGETABLES: 8192, Kind.KERNEL_STACK: 9})
+    account = account_of(look(replace(taken, owners=(owner,)), target), target)
 
     assert account
     assert [(row.kind, row.bytes, row.witness_bytes) for row in account.kinds] == [
@@ -187,7 +188,7 @@ def test_kinds_and_types_of_objects_add_up_to_the_same(observation: Observation)
 @given(observations())
 def test_the_root_names_every_charge_of_the_census(observation: Observation) -> None:
     root = replace(observation.cgroups[0], kernel_bytes=1, stat={})
-    account = account_of(replace(observation, cgroups=(root, *observation.cgroups[1:]), counters={}), root)
+    account = account_of(replace(observation, cgroups=(root, *observation.cgroups[1:])), root)
 
     assert (account is None) == (observation.census is None)
     if account and observation.census:
@@ -196,9 +197,7 @@ def test_the_root_names_every_charge_of_the_census(observation: Observation) -> 
 
 @given(observations())
 def test_a_cgroup_names_at_least_what_those_below_it_do(observation: Observation) -> None:
-    clean = replace(
-        observation, counters={}, cgroups=tuple(replace(each, stat={}, kernel_bytes=1) for each in observation.cgroups)
-    )
+    clean = replace(observation, cgroups=tuple(replace(each, stat={}, kernel_bytes=1) for each in observation.cgroups))
     named = {cgroup.path: account.named_bytes for cgroup, account in accounts(clean)}
     for above, amount in named.items():
         children = [path for path in named if path != above and (path.rpartition("/")[0] or "/") == above]

@@ -125,9 +125,7 @@ def test_every_cgroup_has_a_row_and_includes_its_descendants(observation: Observ
 
 @given(observations())
 def test_the_view_and_the_account_name_the_same_bytes(observation: Observation) -> None:
-    clean = replace(
-        observation, counters={}, cgroups=tuple(replace(each, stat={}, kernel_bytes=1) for each in observation.cgroups)
-    )
+    clean = replace(observation, cgroups=tuple(replace(each, stat={}, kernel_bytes=1) for each in observation.cgroups))
     for row in view(clean).rows:
         account = explain(replace(clean, target=row.cgroup.path)).account
         assert row.named_bytes == (account.named_bytes if account else None)

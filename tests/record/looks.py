@@ -25,7 +25,7 @@ FULL = Observation(
             Charge(9177, Kind.OTHER_PAGES, None, "blocks", 4, 16384),
         ),
         caches=(SlabCache("pid", ("eventpoll_epi", "pid"), 128, False),),
-        owners=(Owner(9176, "orders", 1, True, 96), Owner(9177, "gone\udcff", None, False)),
+        owners=(Owner(9176, "orders", 1, True, 96, {Kind.PERCPU: 5}), Owner(9177, "gone\udcff", None, False)),
         pages=6291456,
         faults=1,
         unowned_slabs=2,
@@ -40,5 +40,4 @@ FULL = Observation(
     ),
     processes_left_out=7,
     seconds=0.4,
-    counters={"percpu": 5},
 )  # fmt: skip

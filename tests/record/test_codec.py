@@ -68,7 +68,7 @@ def test_whole_numbers_stand_for_seconds() -> None:
         ("host", None),
         ("host", []),
         ("processes_left_out", -(1 << 63) - 1),
-        ("counters", None),
+        ("cgroups", None),
     ],
 )
 def test_what_does_not_fit_is_refused(place: str, value: object) -> None:

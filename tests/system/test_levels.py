@@ -70,7 +70,7 @@ def test_a_capture_says_what_the_live_answer_said(cgroup: TestCgroup, tmp_path: 
         made = kmemscope("capture", str(cgroup.path), "-o", str(capture))
     again = kmemscope("why", "--from", str(capture), "--json")
 
-    assert made.returncode == 0
+    assert (made.returncode, again.returncode) == (0, 0), made.stderr + again.stderr
     assert json.loads(again.stdout)["memory"]["kernel_bytes"] > THREADS * STACK_BYTES
     assert again.stdout == kmemscope("why", "--from", str(capture), "--json").stdout
 

@@ -25,8 +25,8 @@ LARGE_BYTES = 16 * 1024 * 1024
 LARGE_COVERAGE = 0.999
 EXCESS_BYTES = POSSIBLE_CPUS * PAGE_BYTES
 """What may be named and not charged: objects that were freed between the two readings, nothing counted twice."""
-ROW_LAG_BYTES = POSSIBLE_CPUS * PAGE_BYTES
-"""Each CPU holds back up to a page of what it has to add to a row."""
+ROW_LAG_BYTES = POSSIBLE_CPUS * 3 * PAGE_BYTES
+"""Each CPU holds back what it has to add to a row: a page, or one object of any size, as a task_struct of 8 KiB."""
 PATIENCE_SECONDS = 6.0
 PAUSE_SECONDS = 0.2
 

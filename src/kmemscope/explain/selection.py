@@ -42,7 +42,7 @@ def select(observation: Observation, words: str) -> Observation:
     if target == observation.target:
         return observation
     below = tuple(process for process in observation.processes if within(process.cgroup, target))
-    return replace(observation, target=target, charged=None, counters={}, processes=below)
+    return replace(observation, target=target, charged=None, processes=below)
 
 
 def called(cgroup: Cgroup, words: str) -> bool:

@@ -47,6 +47,15 @@ OWNER_POINTER_BYTES = 8
 CSS_ONLINE = 2
 AREA_CACHE = "vmap_area"
 NO_CACHE = 1
+KERNEL_ROWS = (
+    Kind.KERNEL_STACK,
+    Kind.PAGETABLES,
+    Kind.VMALLOC,
+    Kind.PERCPU,
+    Kind.SLAB_RECLAIMABLE,
+    Kind.SLAB_UNRECLAIMABLE,
+)
+"""struct owner.rows of bpf/census.h."""
 """The address of no slab cache."""
 INIT_PID_NAMESPACE = Path("pid:[4026531836]")
 """PROC_PID_INIT_INO, include/linux/proc_ns.h."""
@@ -261,11 +270,19 @@ def merged_owners(payers: Iterable[RawOwner]) -> tuple[Owner, ...]:
             payer.parent_id or None,
             bool(payer.css_flags & CSS_ONLINE),
             payer.pending_bytes,
+            kernel_rows(payer.rows),
         )
         known = merged.get(payer.cgroup_id)
         pending = owner.pending_bytes + (known.pending_bytes if known else 0)
         merged[payer.cgroup_id] = replace(owner, pending_bytes=pending)
     return tuple(merged[cgroup_id] for cgroup_id in sorted(merged))
+
+
+def kernel_rows(rows: tuple[int, ...]) -> dict[Kind, int]:
+    """Bytes by kind of the kernel's own rows."""
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    units = (1024, page_bytes, page_bytes, 1, 1, 1)
+    return {kind: row * unit for kind, row, unit in zip(KERNEL_ROWS, rows, units, strict=False)}
 
 
 def possible_cpus() -> int:

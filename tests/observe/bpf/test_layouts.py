@@ -62,7 +62,9 @@ def test_values_are_taken_for_what_they_are() -> None:
     assert names("marking")[:3] == ["vmemmap", "direct_map", "page_shift"]
     assert names("marking").index("dropped") == 4
     assert names("charge_key") == ["owner", "what"]
-    assert names("owner") == fields(RawOwner)
+    assert names("owner") == [*fields(RawOwner)[:4], "rows_known", *["rows"] * 6, "name"]
+    assert {*fields(RawOwner)[4:]} == {"rows", "name"}
+    assert len(census.KERNEL_ROWS) == names("owner").count("rows")
     assert names("cache") == ["size", "object_size", "reclaimable", "pad", "name"] != fields(RawCache)
     assert [name for name in names("cache") if name != "pad"] == fields(RawCache)
     assert names("probe") == ["pipe_fd", *fields(Probed)]

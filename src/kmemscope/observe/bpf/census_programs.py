@@ -15,7 +15,7 @@ WALK = struct.Struct("=14Q")
 MARKING = struct.Struct("=6Q")
 CHARGE_KEY = struct.Struct("=QQ")
 NUMBER = struct.Struct("=Q")
-OWNER = struct.Struct("=QQII64s")
+OWNER = struct.Struct("=QQIIQ6q64s")
 CACHE = struct.Struct("=IIII48s")
 LIST_CACHES = struct.Struct("=4Q")
 COUNT_CHUNK = struct.Struct("=4Q")
@@ -69,6 +69,8 @@ class RawOwner:
     css_flags: int
     pending_bytes: int
     name: str
+    rows: tuple[int, ...]
+    """The kernel's rows: KiB of stacks, pages of tables, of vmalloc; bytes of percpu and slabs. Empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +164,9 @@ class CensusPrograms:
         """Take the owners by obj_cgroup, and leave none."""
         found = {}
         for key, value in self._taken("owners", NUMBER.size, OWNER.size):
-            cgroup_id, parent_id, css_flags, pending, name = OWNER.unpack(value)
-            found[NUMBER.unpack(key)[0]] = RawOwner(cgroup_id, parent_id, css_flags, pending, text(name))
+            cgroup_id, parent_id, css_flags, pending, rows_known, *rows, name = OWNER.unpack(value)
+            known = tuple(rows) if rows_known else ()
+            found[NUMBER.unpack(key)[0]] = RawOwner(cgroup_id, parent_id, css_flags, pending, text(name), known)
         return found
 
     def caches(self) -> dict[int, RawCache]:
