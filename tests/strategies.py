@@ -111,6 +111,7 @@ def censuses(
             parent_id=maybe(cgroup_id),
             online=st.booleans(),
             pending_bytes=st.integers(0, 1 << 20),
+            rows=st.dictionaries(st.sampled_from(Kind), st.integers(0, 1 << 40), max_size=3),
         ),
         max_size=most,
         unique_by=lambda owner: owner.cgroup_id,

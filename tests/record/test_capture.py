@@ -12,6 +12,7 @@ from hypothesis import given, settings
 
 from kmemscope.explain.diagnosis import explain
 from kmemscope.model.errors import Damaged, OutputFailed
+from kmemscope.model.kinds import Kind
 from kmemscope.model.observation import Observation
 from kmemscope.record import capture
 from kmemscope.record.capture import lines, read, write
@@ -263,3 +264,12 @@ def test_what_would_fill_memory_is_refused(path: Path, monkeypatch: pytest.Monke
 
     with pytest.raises(Damaged, match="larger than any capture"):
         read(path)
+
+
+def test_the_kernels_rows_are_kinds_again_after_reading(tmp_path: Path) -> None:
+    file = tmp_path / "rows.kms"
+    write(FULL, file)
+    census = read(file).census
+
+    assert census
+    assert [type(kind) for owner in census.owners for kind in owner.rows] == [Kind]

@@ -47,7 +47,8 @@ def _build(kind: Any, data: Any) -> Any:  # noqa: ANN401, PLR0911 - one return a
     if origin is tuple:
         return tuple(_build(get_args(kind)[0], each) for each in expect(list, data))
     if origin in (dict, Mapping):
-        return {expect(str, key): _build(get_args(kind)[1], each) for key, each in expect(dict, data).items()}
+        of_key, of_value = get_args(kind)
+        return {_build(of_key, key): _build(of_value, each) for key, each in expect(dict, data).items()}
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         fields = expect(dict, data)
         hints = _hints(kind)
