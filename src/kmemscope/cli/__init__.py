@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -27,7 +26,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Print the error and exit with 2."""
-        self.exit(2, f"kmemscope: {message}\ntry: {self.prog} --help\n")
+        output.tell(f"kmemscope: {message}\ntry: {self.prog} --help\n")
+        raise SystemExit(2)
 
     def print_help(self, file: Any = None) -> None:  # noqa: ANN401 - of a type known to checkers only
         """Write the help like an answer, so that a failure to write it is one."""
@@ -99,6 +99,4 @@ def complain(error: KmemscopeError) -> None:
         if text:
             first, *rest = (safe(line, 2000) for line in text.splitlines())
             lines += [f"  {label}: {first}", *(f"       {line}" for line in rest)]
-    if sys.stderr is not None:
-        with suppress(OSError):  # the exit status says the rest
-            print("\n".join(lines), file=sys.stderr)  # noqa: T201
+    output.tell("\n".join(lines) + "\n")

@@ -1,4 +1,4 @@
-"""Standard output: takes an answer whole or says why not; whatever is there instead of a reader."""
+"""Standard output and error: an answer is taken whole or its lack is said, whatever is there instead of a reader."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from kmemscope.model.errors import OutputFailed
 
@@ -25,6 +26,17 @@ def write(text: str) -> None:
         sys.stdout.flush()
 
 
+def tell(text: str) -> None:
+    """Write about an answer to standard error; where that cannot be done, the exit status has to say it."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        abandon(sys.stderr)
+
+
 def finish() -> None:
     """Send what is still buffered, as the words of --help. Raises as `write`."""
     if sys.stdout is not None:
@@ -34,11 +46,16 @@ def finish() -> None:
 
 @contextmanager
 def delivery() -> Iterator[None]:
-    """Turn a failure to write into an error, once: what is still buffered must not fail again at exit."""
+    """Turn a failure to write into an error, once."""
     try:
         yield
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon(sys.stdout)
         if isinstance(error, BrokenPipeError):
             raise
         raise OutputFailed(WHAT, why=error.strerror or str(error), todo="make room, or send it elsewhere") from error
+
+
+def abandon(stream: TextIO) -> None:
+    """Send to nowhere what is still buffered: it must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -28,10 +28,10 @@ def run(options: argparse.Namespace) -> int:
     from kmemscope.present.as_json import dumped, why_json  # noqa: PLC0415
     from kmemscope.present.why_text import why_text  # noqa: PLC0415
 
-    if not options.target and not options.source:
+    if options.target is None and not options.source:
         raise UsageError("why needs a target", todo=f"kmemscope why TARGET, where TARGET is a {TARGET_HELP}")
     observation = shared.observation(options, options.target)
-    if options.source and options.target:
+    if options.source and options.target is not None:
         observation = select(observation, options.target)
     answer = explain(observation)
     if options.json:

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 
 from kmemscope.explain.diagnosis import is_container
-from kmemscope.model.errors import TargetNotFound
+from kmemscope.model.errors import TargetNotFound, UsageError
 from kmemscope.model.hierarchy import within
 from kmemscope.model.node import Cgroup
 from kmemscope.model.observation import Observation
@@ -22,8 +22,10 @@ def select(observation: Observation, words: str) -> Observation:
     """Make an observation of the cgroup that these words mean.
 
     What was read around the census holds for the observed target only and is left out for another. Raises
-    TargetNotFound when the words mean nothing that was observed, or more than one cgroup.
+    TargetNotFound when the words mean nothing that was observed, or more than one cgroup; UsageError for no word.
     """
+    if not words:
+        raise UsageError("the target is empty", todo="give a cgroup path, a container's name or id, or pid:N")
     by_path = {cgroup.path: cgroup for cgroup in observation.cgroups}
     pids = {f"pid:{process.pid}": process.cgroup for process in observation.processes}
     path = pids.get(words) or "/" + words.strip("/")

@@ -96,7 +96,7 @@ def read(path: Path) -> Observation:
         with gzip.open(path, "rb") as packed:
             raw = packed.read(LARGEST_BYTES + 1)
     except EOFError as error:
-        raise Damaged(f"{path} is truncated", todo="capture again") from error
+        raise Damaged(f"{path} is truncated", why="it ends too soon", todo="capture again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise Damaged(f"{path} is not a capture", why="it is not compressed as one, or damaged", todo=ORIGIN) from error
     except OSError as error:
