@@ -99,8 +99,12 @@ struct worker {
 	u64 vmemmap, pfn, end, skip_to, mask, deadline;
 	/* the slab being visited: objects done, owner table entries in hand, groups of them with more than one owner */
 	u64 done, count, entries, stride, what, mixed;
-	/* for the scan */
-	u64 direct_map, page_shift, area_cache;
+	/* the slab of vmap_area objects being visited, its objects and the one that comes next, the area in hand */
+	u64 area_slab, area_first, area_bytes, area_objects, area_object, area_table, area_pages, area_page;
+	unsigned char area_header[HEADER_MAX];
+	u64 paused; /* in the midst of such a slab */
+	/* as the reader found them */
+	u64 direct_map, page_shift, area_cache, headers_end;
 	/* reported */
 	u64 pages, faults, unowned, races, dropped;
 };
@@ -125,6 +129,9 @@ const unsigned char bit_position[64] = {
 	43, 22, 45, 39, 33, 30, 24, 18, 12, 5,	63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21,
 	44, 32, 23, 11, 46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,	13, 8,	7,  6,
 };
+
+/* All of kernel space on every architecture, with 4 levels of page tables or 5. */
+#define KERNEL_POINTER(x) ((x) >> 56 == 0xff)
 
 #define WORKER(index) (&workers[(index) & (WORKERS - 1)])
 

@@ -302,6 +302,11 @@ static __always_inline struct type_test is_large_kmalloc(void)
 	return (struct type_test){0, 1};
 }
 
+/* The flags are the first word of a header in every kernel. The walk relies on it, and looks at nothing where it is not
+ * so: there the census would find nothing, and the reader says so.
+ */
+#define FLAGS_OFFSET 0
+
 static __always_inline u64 flags_offset(void)
 {
 	if (bpf_core_field_exists(struct page___word, flags))

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from kmemscope.observe.bpf import skeleton, syscalls
 
-WALK = struct.Struct("=10Q")
-SCAN = struct.Struct("=8Q")
+WALK = struct.Struct("=14Q")
 MARKING = struct.Struct("=3Q")
 CHARGE_KEY = struct.Struct("=QQ")
 NUMBER = struct.Struct("=Q")
+COUNT = struct.Struct("=q")
 OWNER = struct.Struct("=QQII64s")
 CACHE = struct.Struct("=IIII48s")
 COUNT_CHUNK = struct.Struct("=4Q")
@@ -23,6 +23,8 @@ CHECK_BASE = struct.Struct("=10Q")
 PROBE = struct.Struct("=7Q")
 SLOT_ZERO = struct.pack("=I", 0)
 
+NO_CACHE = 1
+"""The address of no slab cache."""
 SLICE_NS = 4_000_000
 """Time after which a walk returns to us: far below 10 ms, so that nothing else waits for its CPU."""
 ITERATOR_BYTES = 16384
@@ -47,6 +49,20 @@ class Walked:
         self.unowned += other.unowned
         self.races += other.races
         self.dropped += other.dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are in this kernel, as the walk needs them."""
+
+    headers: int
+    """Address of the header of page frame 0."""
+    headers_end: int
+    """Address behind the header of the last page frame of RAM."""
+    page_shift: int
+    direct_map: int = 0
+    area_cache: int = 0
+    """Address of the slab cache of vmap_area objects; without it and the direct map no page counts as vmalloc."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,26 +122,21 @@ class CensusPrograms:
         _, page, task, header_bytes, header_max, stack_areas, large = PROBE.unpack(answer)
         return Probed(page, task, header_bytes, header_max, bool(stack_areas), bool(large))
 
-    def walk(self, worker: int, headers: int, start: int, end: int) -> Walked:
+    def walk(self, worker: int, places: Places, start: int, end: int) -> Walked:
         """Count the pages from `start` up to `end` on one worker, slice by slice."""
         total, at = Walked(), start
+        where = (places.headers_end, places.direct_map, places.page_shift, places.area_cache or NO_CACHE)
         while at < end:
-            answer = self._run("walk", WALK.pack(worker, headers, at, end, SLICE_NS, 0, 0, 0, 0, 0))
+            answer = self._run("walk", WALK.pack(worker, places.headers, at, end, SLICE_NS, *where, 0, 0, 0, 0, 0))
             at = WALK.unpack(answer)[2]
-            total.add(Walked(*WALK.unpack(answer)[5:]))
+            total.add(Walked(*WALK.unpack(answer)[9:]))
         return total
 
-    def scan(self, worker: int, headers: int, start: int, end: int, places: tuple[int, int, int]) -> None:
-        """Look for vmalloc areas and percpu chunks; places: direct map, page shift, cache of vmap_area."""
-        at = start
-        while at < end:
-            answer = self._run("scan", SCAN.pack(worker, headers, at, end, SLICE_NS, *places))
-            at = SCAN.unpack(answer)[2]
-
-    def start_marking(self, headers: int) -> None:
-        """Forget all marks of before."""
-        self._taken("marks", NUMBER.size, NUMBER.size)
-        self._taken("chunks", NUMBER.size, NUMBER.size)
+    def begin(self, headers: int) -> None:
+        """Forget all marks, and what a census that failed left."""
+        self.charges()
+        for name in ("marks", "areas", "chunks"):
+            self._taken(name, NUMBER.size, NUMBER.size)
         syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, MARKING.pack(headers, 0, 0))
 
     def mark(self) -> None:
@@ -134,16 +145,19 @@ class CensusPrograms:
             syscalls.iter_run(self._loaded.programs[program], ITERATOR_BYTES)
 
     def marks_dropped(self) -> int:
-        """How many marks did not fit since start_marking()."""
+        """How many marks did not fit since begin()."""
         raw = syscalls.map_lookup(self._loaded.maps["marking"], SLOT_ZERO, MARKING.size)
         dropped: int = MARKING.unpack(raw)[2]
         return dropped
 
     def charges(self) -> list[tuple[int, int, int]]:
-        """Take the result: (obj_cgroup, use, count), and leave none."""
+        """Take the result: (obj_cgroup, use, count), and leave none.
+
+        A count may be negative: pages that were taken over to another use, but not met as what they look like.
+        """
         return [
-            (*CHARGE_KEY.unpack(key), NUMBER.unpack(value)[0])
-            for key, value in self._taken("charges", CHARGE_KEY.size, NUMBER.size)
+            (*CHARGE_KEY.unpack(key), COUNT.unpack(value)[0])
+            for key, value in self._taken("charges", CHARGE_KEY.size, COUNT.size)
         ]
 
     def owners(self) -> dict[int, RawOwner]:
@@ -174,7 +188,7 @@ class CensusPrograms:
         return checked, matched
 
     def chunks(self) -> list[int]:
-        """Addresses of the percpu chunks that the scan found."""
+        """Addresses of the percpu chunks that the walk found."""
         return [NUMBER.unpack(key)[0] for key, _ in self._taken("chunks", NUMBER.size, NUMBER.size)]
 
     def count_chunk(self, address: int, page_bytes: int) -> tuple[bool, int]:
