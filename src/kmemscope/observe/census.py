@@ -58,7 +58,8 @@ IOMEM = Path("/proc/iomem")
 BLOCKS = Path("/sys/devices/system/memory")
 MEMINFO = Path("/proc/meminfo")
 
-Sums = dict[tuple[int, Kind, str | None, str | None], list[int]]
+SumKey = tuple[int, Kind, str | None, str | None]
+Sums = dict[SumKey, list[int]]
 
 
 class CensusTaker:
@@ -172,7 +173,7 @@ class CensusTaker:
         self._add_charges(sums, owners, caches)
         settle(sums)
         return Census(
-            charges=tuple(Charge(*key, *entry) for key, entry in sorted(sums.items(), key=str)),
+            charges=tuple(Charge(*key, *entry) for key, entry in sorted(sums.items(), key=order)),
             caches=self._slab_caches(caches.values(), {cache for _, _, cache, _ in sums}),
             owners=merged_owners(owners.values()),
             pages=walked.pages,
@@ -243,6 +244,12 @@ class CensusTaker:
         if walked.faults:
             notes.append(f"{walked.faults} page headers or owner tables could not be read")
         return tuple(notes)
+
+
+def order(row: tuple[SumKey, list[int]]) -> tuple[int, str, str, str]:
+    """Tell the place of a charge among others, so that equal censuses look equal."""
+    cgroup_id, kind, cache, what = row[0]
+    return cgroup_id, kind.value, cache or "", what or ""
 
 
 def settle(sums: Sums) -> None:

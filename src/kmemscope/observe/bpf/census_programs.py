@@ -136,7 +136,7 @@ class CensusPrograms:
         """Forget all marks, and what a census that failed left."""
         self.charges()
         for name in ("marks", "areas", "chunks"):
-            self._taken(name, NUMBER.size, NUMBER.size)
+            self._taken(name, NUMBER, NUMBER)
         syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, MARKING.pack(headers, 0, 0))
 
     def mark(self) -> None:
@@ -155,27 +155,22 @@ class CensusPrograms:
 
         A count may be negative: pages that were taken over to another use, but not met as what they look like.
         """
-        return [
-            (*CHARGE_KEY.unpack(key), COUNT.unpack(value)[0])
-            for key, value in self._taken("charges", CHARGE_KEY.size, COUNT.size)
-        ]
+        return [(owner, use, count) for (owner, use), (count,) in self._taken("charges", CHARGE_KEY, COUNT)]
 
     def owners(self) -> dict[int, RawOwner]:
         """Take the owners by obj_cgroup, and leave none."""
-        found = {}
-        for key, value in self._taken("owners", NUMBER.size, OWNER.size):
-            cgroup_id, parent_id, css_flags, pending, name = OWNER.unpack(value)
-            found[NUMBER.unpack(key)[0]] = RawOwner(cgroup_id, parent_id, css_flags, pending, text(name))
-        return found
+        return {
+            objcg: RawOwner(cgroup_id, parent_id, css_flags, pending, text(name))
+            for (objcg,), (cgroup_id, parent_id, css_flags, pending, name) in self._taken("owners", NUMBER, OWNER)
+        }
 
     def caches(self) -> dict[int, RawCache]:
         """Read the caches met so far by address."""
-        found = {}
-        fd = self._loaded.maps["caches"]
-        for key, value in syscalls.map_items(fd, NUMBER.size, CACHE.size, empty=False):
-            size, object_size, reclaimable, _, name = CACHE.unpack(value)
-            found[NUMBER.unpack(key)[0]] = RawCache(size, object_size, bool(reclaimable), text(name))
-        return found
+        rows = syscalls.map_items(self._loaded.maps["caches"], NUMBER, CACHE, empty=False)
+        return {
+            cache: RawCache(size, object_size, bool(reclaimable), text(name))
+            for (cache,), (size, object_size, reclaimable, _, name) in rows
+        }
 
     def list_caches(self, known: int) -> None:
         """Note all caches, starting from the address of one."""
@@ -189,7 +184,7 @@ class CensusPrograms:
 
     def chunks(self) -> list[int]:
         """Addresses of the percpu chunks that the walk found."""
-        return [NUMBER.unpack(key)[0] for key, _ in self._taken("chunks", NUMBER.size, NUMBER.size)]
+        return [chunk for (chunk,), _ in self._taken("chunks", NUMBER, NUMBER)]
 
     def count_chunk(self, address: int, page_bytes: int) -> tuple[bool, int]:
         """Count one percpu chunk into the charges; gives whether all was read, and how much did not fit."""
@@ -204,8 +199,8 @@ class CensusPrograms:
         except OSError as error:
             raise skeleton.refusal(error, f"the kernel refused to run the BPF program '{program}'") from error
 
-    def _taken(self, name: str, key_bytes: int, value_bytes: int) -> list[tuple[bytes, bytes]]:
-        return list(syscalls.map_items(self._loaded.maps[name], key_bytes, value_bytes, empty=True))
+    def _taken(self, name: str, key: struct.Struct, value: struct.Struct) -> list[tuple[syscalls.Row, syscalls.Row]]:
+        return list(syscalls.map_items(self._loaded.maps[name], key, value, empty=True))
 
 
 def text(raw: bytes) -> str:
