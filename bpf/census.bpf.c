@@ -105,7 +105,7 @@ __noinline int count_slab(u32 index, u32 at)
 		return 0;
 	w->what = cache;
 	w->mixed = 0;
-	w->stride = owner_stride(header, BPF_CORE_READ((struct kmem_cache *)cache, size));
+	w->stride = owner_stride(header, (struct kmem_cache *)cache);
 	w->entries = table + owner_offset() + done * w->stride;
 	w->count = objects - done;
 	if (w->count > TABLE_CHUNK) {

@@ -49,89 +49,81 @@ static __always_inline void note_chunk_of(u32 index, const void *header)
 		note_chunk(index, chunk);
 }
 
-#define CHUNK_READ 4096
 #define CHUNK_READS_MAX (1 << 14)
 #define BOUND_WORDS_MAX (1 << 16)
 
-struct chunk_walk {
-	u64 owners, entry_bytes, entry_offset, bounds, units;
-	u64 first; /* unit of the first entry that was read */
-	u64 at;	   /* entry that the group in hand starts with */
-	u64 end;   /* of the allocation in hand */
-	u64 failed;
-};
-
-/* Looks for the next set bit of the chunk's bounds from `end` on: there the allocation ends. */
-static long find_end(u32 i, struct chunk_walk *c)
+/* Looks for the next set bit of the chunk's bounds from `chunk_end` on: there the allocation in hand ends. */
+static long find_end(u32 i, struct step *step)
 {
-	u64 word = 0;
+	struct worker *w = WORKER(step->index);
+	u64 word = 0, end = w->chunk_end;
 
-	if (c->end >= c->units)
+	if (end >= w->chunk_units)
 		return 1;
-	if (bpf_probe_read_kernel(&word, sizeof(word), (void *)(c->bounds + (c->end >> 6) * sizeof(word)))) {
-		c->failed = 1;
+	if (bpf_probe_read_kernel(&word, sizeof(word), (void *)(w->chunk_bounds + (end >> 6) * sizeof(word)))) {
+		w->chunk_failed = 1;
 		return 1;
 	}
-	word &= ~0ULL << (c->end & 63);
+	word &= ~0ULL << (end & 63);
 	if (word) {
-		c->end = (c->end & ~63ULL) + bit_position[((word & -word) * DE_BRUIJN) >> 58 & 63];
+		w->chunk_end = (end & ~63ULL) + bit_position[((word & -word) * DE_BRUIJN) >> 58 & 63];
 		return 1;
 	}
-	c->end = (c->end | 63) + 1;
+	w->chunk_end = (end | 63) + 1;
 	return 0;
 }
 
-static long count_percpu(u32 i, struct chunk_walk *c)
+/* Counts the allocation whose owner is the i-th of the group in hand, if there is one. */
+static long count_percpu(u32 i, struct step *step)
 {
-	struct worker *w = WORKER(0);
-	u64 unit = c->first + c->at + i, at = (c->at + i) * c->entry_bytes + c->entry_offset;
+	struct worker *w = WORKER(step->index);
+	u64 entry = w->chunk_entry + i, unit = w->chunk_unit + entry;
+	u64 at = entry * w->chunk_entry_bytes + w->chunk_entry_offset;
 
-	if (unit >= c->units || at > CHUNK_READ - sizeof(u64))
+	if (unit >= w->chunk_units || at > sizeof(w->table) - sizeof(u64))
 		return 1;
 	u64 owner = *(u64 *)((char *)w->table + at) & ~OWNER_FLAGS;
 	if (!owner)
 		return 0;
-	c->end = unit + 1;
-	bpf_loop(BOUND_WORDS_MAX, find_end, c, 0);
-	if (c->end > c->units)
-		c->end = c->units;
-	count(w, 0, owner, PERCPU_UNITS, c->end - unit);
-	count(w, 0, owner, PERCPU_OBJECTS, 1);
+	w->chunk_end = unit + 1;
+	bpf_loop(BOUND_WORDS_MAX, find_end, step, 0);
+	u64 end = w->chunk_end > w->chunk_units ? w->chunk_units : w->chunk_end;
+	count(w, step->index, owner, PERCPU_UNITS, end - unit);
+	count(w, step->index, owner, PERCPU_OBJECTS, 1);
 	return 0;
 }
 
 /* Most of a table is empty: whole groups are passed over. */
-static long count_group_of_percpu(u32 i, struct chunk_walk *c)
+static long count_group_of_percpu(u32 i, struct step *step)
 {
-	struct worker *w = WORKER(0);
-	u64 at = (u64)i * GROUP, any = 0;
+	struct worker *w = WORKER(step->index);
+	u64 at = (u64)i * GROUP, any = 0, entries = GROUP * sizeof(u64) / (w->chunk_entry_bytes ?: 1);
 
 	if (at > TABLE_CHUNK - GROUP)
 		return 1;
+	u64 *word = &w->table[at];
 #pragma unroll
 	for (int j = 0; j < GROUP; j++)
-		any |= w->table[at + j];
+		any |= word[j];
 	if (!any)
 		return 0;
-	u64 entries = GROUP * sizeof(u64) / (c->entry_bytes ?: 1);
-	c->at = i * entries;
-	bpf_loop(entries, count_percpu, c, 0);
+	w->chunk_entry = i * entries;
+	bpf_loop(entries, count_percpu, step, 0);
 	return 0;
 }
 
-static long read_owners(u32 i, struct chunk_walk *c)
+static long read_owners(u32 i, struct step *step)
 {
-	struct worker *w = WORKER(0);
-	u64 entries = CHUNK_READ / (c->entry_bytes ?: 1);
+	struct worker *w = WORKER(step->index);
 
-	c->first = i * entries;
-	if (c->first >= c->units)
+	w->chunk_unit = i * (sizeof(w->table) / (w->chunk_entry_bytes ?: 1));
+	if (w->chunk_unit >= w->chunk_units)
 		return 1;
-	if (bpf_probe_read_kernel(w->table, CHUNK_READ, (void *)(c->owners + (u64)i * CHUNK_READ))) {
-		c->failed = 1;
+	if (bpf_probe_read_kernel(w->table, sizeof(w->table), (void *)(w->chunk_owners + (u64)i * sizeof(w->table)))) {
+		w->chunk_failed = 1;
 		return 1;
 	}
-	bpf_loop(TABLE_CHUNK / GROUP, count_group_of_percpu, c, 0);
+	bpf_loop(TABLE_CHUNK / GROUP, count_group_of_percpu, step, 0);
 	return 0;
 }
 
@@ -146,23 +138,24 @@ int count_chunk(struct count_chunk *a)
 {
 	struct pcpu_chunk *chunk = (void *)a->address;
 	struct step step = {0};
-	struct worker *w = WORKER(0);
-	struct chunk_walk c = {.entry_bytes = sizeof(void *)};
+	struct worker *w = WORKER(step.index);
 
-	c.bounds = (u64)BPF_CORE_READ(chunk, bound_map);
-	c.units = (u64)BPF_CORE_READ(chunk, nr_pages) * a->page_bytes / PERCPU_UNIT_BYTES;
+	w->chunk_bounds = (u64)BPF_CORE_READ(chunk, bound_map);
+	w->chunk_units = (u64)BPF_CORE_READ(chunk, nr_pages) * a->page_bytes / PERCPU_UNIT_BYTES;
+	w->chunk_entry_bytes = sizeof(void *);
+	w->chunk_entry_offset = 0;
 	if (bpf_core_field_exists(struct pcpu_chunk___ext, obj_exts)) {
-		c.owners = (u64)BPF_CORE_READ((struct pcpu_chunk___ext *)chunk, obj_exts);
-		c.entry_bytes = bpf_core_type_size(struct pcpuobj_ext);
-		c.entry_offset = bpf_core_field_offset(struct pcpuobj_ext, cgroup);
+		w->chunk_owners = (u64)BPF_CORE_READ((struct pcpu_chunk___ext *)chunk, obj_exts);
+		w->chunk_entry_bytes = bpf_core_type_size(struct pcpuobj_ext);
+		w->chunk_entry_offset = bpf_core_field_offset(struct pcpuobj_ext, cgroup);
 	} else {
-		c.owners = (u64)BPF_CORE_READ((struct pcpu_chunk___plain *)chunk, obj_cgroups);
+		w->chunk_owners = (u64)BPF_CORE_READ((struct pcpu_chunk___plain *)chunk, obj_cgroups);
 	}
-	w->dropped = 0;
-	if (c.owners) /* else nobody pays for this chunk */
-		bpf_loop(CHUNK_READS_MAX, read_owners, &c, 0);
+	w->chunk_failed = w->dropped = 0;
+	if (w->chunk_owners) /* else nobody pays for this chunk */
+		bpf_loop(CHUNK_READS_MAX, read_owners, &step, 0);
 	bpf_loop(SLOTS, flush, &step, 0);
-	a->failed = c.failed;
+	a->failed = w->chunk_failed;
 	a->dropped = w->dropped;
 	return 0;
 }
