@@ -24,6 +24,16 @@ LOOK_STRIDE = 256
 PROBE = struct.Struct("=7Q")
 SLOT_ZERO = struct.pack("=I", 0)
 
+MAP_SIZES = {
+    "charges": (CHARGE_KEY.size, NUMBER.size),
+    "owners": (NUMBER.size, OWNER.size),
+    "caches": (NUMBER.size, CACHE.size),
+    "marks": (NUMBER.size, NUMBER.size),
+    "chunks": (NUMBER.size, NUMBER.size),
+    "marking": (len(SLOT_ZERO), MARKING.size),
+}
+"""Map -> bytes of its keys and values."""
+
 SLICE_NS = 4_000_000
 """Time after which a walk returns to us: far below 10 ms, so that nothing else waits for its CPU."""
 ITERATOR_BYTES = 16384
@@ -100,7 +110,7 @@ class CensusPrograms:
 
     def __init__(self, entries: Mapping[str, int]) -> None:
         self._entries = dict(entries)
-        self._loaded = skeleton.load("census", self._entries)
+        self._loaded = self._load()
 
     def close(self) -> None:
         """Unload the programs and free the maps."""
@@ -111,7 +121,7 @@ class CensusPrograms:
         for name in names:
             self._entries[name] *= GROWTH
         self._loaded.close()
-        self._loaded = skeleton.load("census", self._entries)
+        self._loaded = self._load()
 
     def probe(self, pipe_fd: int) -> Probed:
         """Ask for the header of the page in a pipe, and for what BTF says."""
@@ -203,6 +213,15 @@ class CensusPrograms:
             self._run("count_chunk", COUNT_CHUNK.pack(address, page_bytes, 0, 0))
         )
         return not failed, dropped
+
+    def _load(self) -> skeleton.Loaded:
+        loaded = skeleton.load("census", self._entries)
+        try:
+            skeleton.check_sizes(loaded, MAP_SIZES)
+        except BaseException:
+            loaded.close()
+            raise
+        return loaded
 
     def _run(self, program: str, arguments: bytes) -> bytes:
         with skeleton.asking(f"the kernel refused to run the BPF program '{program}'"):
