@@ -8,6 +8,7 @@ from kmemscope.model.census import Census, Charge, Owner, SlabCache
 from kmemscope.model.kinds import Kind
 from kmemscope.model.node import Cgroup, Container, Host, Level, Limitation, Pod, Process
 from kmemscope.model.observation import Charged, Observation
+from kmemscope.observe.census import KERNEL_ROWS
 
 HOSTILE = (
     "a\x1b[2Jb", "two\nlines", "car\rriage", "bell\a", "\x9b31m", "right\u202eleft", "iso\u2067late", "zero\u200bwidth",
@@ -111,7 +112,7 @@ def censuses(
             parent_id=maybe(cgroup_id),
             online=st.booleans(),
             pending_bytes=st.integers(0, 1 << 20),
-            rows=st.dictionaries(st.sampled_from(Kind), st.integers(0, 1 << 40), max_size=3),
+            rows=st.dictionaries(st.sampled_from(KERNEL_ROWS), st.integers(0, 1 << 40), max_size=3),
         ),
         max_size=most,
         unique_by=lambda owner: owner.cgroup_id,
