@@ -13,6 +13,7 @@ from kmemscope.observe.bpf.skeleton import Description, Loaded, check_sizes, des
 from tests.observe.bpf.test_skeleton import context
 
 ENTRIES = 20_000
+NUMBER = struct.Struct("=Q")
 
 
 @pytest.fixture
@@ -28,29 +29,25 @@ def table() -> Iterator[int]:
     os.close(fd)
 
 
-def number(value: int) -> bytes:
-    return struct.pack("=Q", value)
-
-
 def test_what_is_written_is_read(table: int) -> None:
-    syscalls.map_update(table, number(7), number(49))
+    syscalls.map_update(table, NUMBER.pack(7), NUMBER.pack(49))
 
-    assert syscalls.map_lookup(table, number(7), 8) == number(49)
+    assert syscalls.map_lookup(table, NUMBER.pack(7), 8) == NUMBER.pack(49)
     with pytest.raises(OSError, match="No such file"):
-        syscalls.map_lookup(table, number(8), 8)
+        syscalls.map_lookup(table, NUMBER.pack(8), 8)
 
 
 @pytest.mark.parametrize("count", [0, 1, syscalls.BATCH_ENTRIES, syscalls.BATCH_ENTRIES + 1, ENTRIES])
 def test_a_whole_map_is_read_once_and_then_empty_if_asked(table: int, count: int) -> None:
-    expected = {number(key): number(key * key) for key in range(count)}
-    for key, value in expected.items():
-        syscalls.map_update(table, key, value)
+    expected = {(key,): (key * key,) for key in range(count)}
+    for (key,), (value,) in expected.items():
+        syscalls.map_update(table, NUMBER.pack(key), NUMBER.pack(value))
 
     for empty in (False, True):
-        found = list(syscalls.map_items(table, 8, 8, empty=empty))
+        found = list(syscalls.map_items(table, NUMBER, NUMBER, empty=empty))
         assert len(found) == count
         assert dict(found) == expected
-    assert list(syscalls.map_items(table, 8, 8, empty=True)) == []
+    assert list(syscalls.map_items(table, NUMBER, NUMBER, empty=True)) == []
 
 
 def test_sizes_that_are_not_ours_are_refused(table: int) -> None:
