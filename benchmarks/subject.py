@@ -46,13 +46,12 @@ class Subject:
 
     def walk(self, count: int) -> int:
         """Count everything, without marks; gives how many headers were read."""
-        self.programs.begin(self.headers)
+        self.programs.begin(self.taker.places())
         return self.taker.walk(count).pages
 
     def mark(self) -> None:
         """Mark what tasks and pipes point at, with no marks left of before."""
-        self.programs.begin(self.headers)
-        self.programs.mark()
+        self.taker.mark()
 
     def take(self, cpus: int) -> Census:
         """Take a whole census, allowed to run on so many CPUs."""

@@ -13,6 +13,8 @@
  * The reader's protocol: empty all maps but `caches`; set `marking`; run `mark_tasks` and `mark_pipes`; run `walk` slice
  * after slice until every range is done; run `count_chunk` for each of `chunks`; read `charges`, `owners` and `caches`.
  * Whatever did not fit is counted in `dropped`: then load again with larger maps, and take the census again.
+ *
+ * All functions together, programs and callbacks included, are at most 32: libbpf 1.1's loader has room for no more.
  */
 #include "kernel.h"
 #include "census.h"
@@ -143,6 +145,22 @@ static __always_inline u64 page_use(u64 pfn, u32 type, u64 order)
 	return order ? COMPOUND_PAGES : OTHER_PAGES;
 }
 
+/* With page table isolation x86 allocates top-level tables two pages at a time, to 6.13 not as a compound page but plainly
+ * (_pgd_alloc(), arch/x86/mm/pgtable.c): only the first page has an owner, the second has no user of its own. Were they
+ * single pages, some would be at odd frames.
+ */
+static __always_inline u64 top_table_order(u64 address)
+{
+	struct page *next = (void *)(address + PAGE_BYTES());
+	struct type_test buddy = is_buddy();
+	u32 zero = 0;
+	struct marking *m = bpf_map_lookup_elem(&marking, &zero);
+
+	if (!bpf_core_field_exists(struct pt_regs___x86, orig_ax) || !m || m->odd_tables)
+		return 0;
+	return !BPF_CORE_READ(next, _refcount.counter) && (BPF_CORE_READ(next, page_type) & buddy.mask) != buddy.want;
+}
+
 /* Looks at the first header of the mask and takes it, and all that it lets us skip, out of the mask. */
 static long visit(u32 i, struct step *step)
 {
@@ -178,7 +196,10 @@ static long visit(u32 i, struct step *step)
 			if (w->done)
 				return 0; /* more of the same slab */
 		} else if (owner & OWNER_PAGE) {
-			count(w, step->index, owner & ~OWNER_FLAGS, page_use(pfn, type, order), 1ULL << order);
+			u64 use = page_use(pfn, type, order);
+			if (use == TOP_TABLES && !order)
+				order = top_table_order(w->vmemmap + pfn * PAGE_BYTES());
+			count(w, step->index, owner & ~OWNER_FLAGS, use, 1ULL << order);
 		} else if (!((struct page *)header)->mapping) {
 			note_chunk_of(step->index, header);
 		}

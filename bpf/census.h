@@ -28,6 +28,7 @@ enum what {
 	PIPE_BUFFERS,
 	VMALLOC,
 	COMPOUND_PAGES,
+	TOP_TABLES,
 	PERCPU_UNITS, /* of 4 bytes, on every CPU */
 	PERCPU_OBJECTS,
 	LAST_USE = PERCPU_OBJECTS,
@@ -43,6 +44,8 @@ struct owner {
 	u64 parent_id;
 	u32 css_flags;
 	u32 pending_bytes;
+	u64 rows_known;
+	u64 rows[6]; /* of memcg_vmstats: KiB of stacks, pages of tables, of vmalloc; bytes of percpu and slabs */
 	char name[64];
 };
 
@@ -116,7 +119,10 @@ struct worker workers[WORKERS];
 
 /* Filled in by the reader before the marking programs run, and counted in by them. */
 struct marking {
-	u64 vmemmap, objects, dropped;
+	/* set by the reader; a direct_map of 0 is not known */
+	u64 vmemmap, direct_map, page_shift;
+	/* counted; odd_tables: top-level page tables at odd page frames, so one page each */
+	u64 objects, dropped, odd_tables;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -159,6 +165,10 @@ struct step {
 
 /* --- counting ----------------------------------------------------------------------------------------------- */
 
+#define READ_ROW(to, kind, item)                                                                                      \
+	bpf_probe_read_kernel(&o->rows[to], sizeof(u64),                                                               \
+			      (void *)(state + bpf_core_enum_value(enum kind##___any, item##___any) * sizeof(long)))
+
 /* Says once for each payer which cgroup it belongs to, while it is certainly alive. */
 __noinline int note_owner(u32 index, u64 objcg)
 {
@@ -177,6 +187,17 @@ __noinline int note_owner(u32 index, u64 objcg)
 	o->pending_bytes = BPF_CORE_READ(payer, nr_charged_bytes.counter);
 	struct kernfs_node *up = kernfs_parent(kn);
 	o->parent_id = up ? BPF_CORE_READ(up, id) : 0;
+	o->rows_known = rows_in_enum_order();
+	if (o->rows_known) {
+		u64 state = (u64)BPF_CORE_READ((struct mem_cgroup___vmstats *)memcg, vmstats) +
+			    bpf_core_field_offset(struct memcg_vmstats, state);
+		READ_ROW(0, node_stat_item, NR_KERNEL_STACK_KB);
+		READ_ROW(1, node_stat_item, NR_PAGETABLE);
+		READ_ROW(2, memcg_stat_item, MEMCG_VMALLOC);
+		READ_ROW(3, memcg_stat_item, MEMCG_PERCPU_B);
+		READ_ROW(4, node_stat_item, NR_SLAB_RECLAIMABLE_B);
+		READ_ROW(5, node_stat_item, NR_SLAB_UNRECLAIMABLE_B);
+	}
 	o->name[0] = 0;
 	bpf_probe_read_kernel_str(o->name, sizeof(o->name), BPF_CORE_READ(kn, name));
 	if (bpf_map_update_elem(&owners, &objcg, o, BPF_ANY))

@@ -25,8 +25,13 @@ typedef __u64 u64;
 
 /* --- page headers ------------------------------------------------------------------------------------------- */
 
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct page {
 	unsigned int page_type;
+	atomic_t _refcount;
 	unsigned long private;
 	void *mapping;
 	unsigned long memcg_data;
@@ -65,15 +70,20 @@ struct folio___flags1 {
 	unsigned long _flags_1;
 } FROM_BTF;
 
-enum pageflags___any { PG_head___any = 16 };
+enum pageflags___any { PG_head___any = 16, PG_slab___any = 9 /* to 6.9 */ };
 
 /* Page types: values of the top byte from 6.12, bits in an enum in 6.11, macros before (see page_is_type()). */
 enum pagetype___byte {
 	PGTY_buddy___byte = 240,
 	PGTY_table___byte = 242,
+	PGTY_slab___byte = 245,
 	PGTY_large_kmalloc___byte = 248,
 };
-enum pagetype___bits { PG_buddy___bits = 0x40000000, PG_table___bits = 0x10000000 };
+enum pagetype___bits {
+	PG_buddy___bits = 0x40000000,
+	PG_table___bits = 0x10000000,
+	PG_slab___bits = 0x02000000,
+};
 
 /* --- who pays ----------------------------------------------------------------------------------------------- */
 
@@ -104,9 +114,26 @@ struct mem_cgroup {
 	struct cgroup_subsys_state css;
 } FROM_BTF;
 
-typedef struct {
-	int counter;
-} atomic_t;
+/* The kernel's own rows for a cgroup and all below it, the ones that memory.stat prints on v2. To 6.9 `state` has a place
+ * for every item of the two enums, in their order; later only for some, by a table that no type tells of.
+ */
+struct memcg_vmstats {
+	long state[1];
+} FROM_BTF;
+struct mem_cgroup___vmstats {
+	struct memcg_vmstats *vmstats;
+} FROM_BTF;
+enum node_stat_item___any {
+	NR_SLAB_RECLAIMABLE_B___any = 5,
+	NR_SLAB_UNRECLAIMABLE_B___any = 6,
+	NR_KERNEL_STACK_KB___any = 36,
+	NR_PAGETABLE___any = 37,
+};
+enum memcg_stat_item___any {
+	MEMCG_PERCPU_B___any = 46,
+	MEMCG_VMALLOC___any = 47,
+	MEMCG_NR_STAT___any = 48,
+};
 
 struct obj_cgroup {
 	struct mem_cgroup *memcg;
@@ -227,7 +254,13 @@ struct files_struct {
 } FROM_BTF;
 struct signal_struct;
 struct sighand_struct;
-struct mm_struct;
+struct mm_struct {
+	void *pgd;
+} FROM_BTF;
+/* Only to tell x86 from others. */
+struct pt_regs___x86 {
+	unsigned long orig_ax;
+} FROM_BTF;
 struct task_struct {
 	struct files_struct *files;
 	struct mm_struct *mm;
@@ -269,29 +302,23 @@ struct type_test {
 	u32 mask, want;
 };
 
-static __always_inline struct type_test is_buddy(void)
-{
-	if (bpf_core_enum_value_exists(enum pagetype___byte, PGTY_buddy___byte))
-		return (struct type_test){0xff000000,
-					  bpf_core_enum_value(enum pagetype___byte, PGTY_buddy___byte) << 24};
-	if (bpf_core_enum_value_exists(enum pagetype___bits, PG_buddy___bits)) {
-		u32 bit = bpf_core_enum_value(enum pagetype___bits, PG_buddy___bits);
-		return (struct type_test){0x80000000 | bit, 0x80000000};
+#define DEFINE_PAGE_TYPE(name, macro_bit)                                                                              \
+	static __always_inline struct type_test is_##name(void)                                                        \
+	{                                                                                                              \
+		if (bpf_core_enum_value_exists(enum pagetype___byte, PGTY_##name##___byte))                            \
+			return (struct type_test){                                                                     \
+				0xff000000,                                                                            \
+				bpf_core_enum_value(enum pagetype___byte, PGTY_##name##___byte) << 24};                \
+		if (bpf_core_enum_value_exists(enum pagetype___bits, PG_##name##___bits)) {                            \
+			u32 bit = bpf_core_enum_value(enum pagetype___bits, PG_##name##___bits);                       \
+			return (struct type_test){0x80000000 | bit, 0x80000000};                                       \
+		}                                                                                                      \
+		return (struct type_test){0xf0000000 | macro_bit, 0xf0000000};                                         \
 	}
-	return (struct type_test){0xf0000080, 0xf0000000};
-}
 
-static __always_inline struct type_test is_table(void)
-{
-	if (bpf_core_enum_value_exists(enum pagetype___byte, PGTY_table___byte))
-		return (struct type_test){0xff000000,
-					  bpf_core_enum_value(enum pagetype___byte, PGTY_table___byte) << 24};
-	if (bpf_core_enum_value_exists(enum pagetype___bits, PG_table___bits)) {
-		u32 bit = bpf_core_enum_value(enum pagetype___bits, PG_table___bits);
-		return (struct type_test){0x80000000 | bit, 0x80000000};
-	}
-	return (struct type_test){0xf0000200, 0xf0000000};
-}
+DEFINE_PAGE_TYPE(buddy, 0x80)
+DEFINE_PAGE_TYPE(table, 0x200)
+DEFINE_PAGE_TYPE(slab, 0x1000) /* in 6.10 only; before, a slab has a page flag */
 
 /* Only from 6.16; before, a large kmalloc looks like any other compound page. */
 static __always_inline struct type_test is_large_kmalloc(void)
@@ -351,6 +378,15 @@ static __always_inline u64 owner_stride(const void *header, struct kmem_cache *c
 	if (bpf_core_type_exists(struct slabobj_ext___plain))
 		return bpf_core_type_size(struct slabobj_ext___plain);
 	return sizeof(void *);
+}
+
+/* Whether the place of a row in memcg_vmstats.state is its enum's value: then there are as many places as values. */
+static __always_inline bool rows_in_enum_order(void)
+{
+	return bpf_core_field_exists(struct mem_cgroup___vmstats, vmstats) &&
+	       bpf_core_enum_value_exists(enum memcg_stat_item___any, MEMCG_NR_STAT___any) &&
+	       bpf_core_field_size(struct memcg_vmstats, state) ==
+		       bpf_core_enum_value(enum memcg_stat_item___any, MEMCG_NR_STAT___any) * sizeof(long);
 }
 
 /* Where in an entry the owner stands. */

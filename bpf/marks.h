@@ -7,7 +7,7 @@
 
 #include "census.h"
 
-__noinline int mark_page_as(u64 page, u64 use, u64 flags)
+__noinline int mark_page(u64 page, u64 use)
 {
 	u32 zero = 0;
 	struct marking *m = bpf_map_lookup_elem(&marking, &zero);
@@ -15,14 +15,9 @@ __noinline int mark_page_as(u64 page, u64 use, u64 flags)
 	if (!m || page < m->vmemmap)
 		return 0;
 	u64 pfn = (page - m->vmemmap) / PAGE_BYTES();
-	if (bpf_map_update_elem(&marks, &pfn, &use, flags) && !bpf_map_lookup_elem(&marks, &pfn))
+	if (bpf_map_update_elem(&marks, &pfn, &use, BPF_ANY))
 		m->dropped++;
 	return 0;
-}
-
-static __always_inline void mark_page(u64 page, u64 use)
-{
-	mark_page_as(page, use, BPF_ANY);
 }
 
 /* Written for every object seen, so that one read(2) of the iterator covers a bounded number of them. */
@@ -34,19 +29,32 @@ static __always_inline void seen(struct bpf_iter_meta *meta, struct marking *m)
 	bpf_seq_write(meta->seq, &tick, sizeof(tick));
 }
 
+/* The top-level page table of a process: before 6.16 its page has no type. */
+static __always_inline void mark_top_table(struct task_struct *task, struct marking *m)
+{
+	u64 table = (u64)BPF_CORE_READ(task, mm, pgd);
+
+	if (!table || !m->direct_map)
+		return;
+	u64 pfn = (table - m->direct_map) >> (m->page_shift & 63);
+	m->odd_tables += pfn & 1;
+	mark_page(m->vmemmap + pfn * PAGE_BYTES(), TOP_TABLES);
+}
+
 SEC("iter/task")
 int mark_tasks(struct bpf_iter__task *ctx)
 {
-	struct task_struct___vmap *task = (void *)ctx->task;
+	struct task_struct *task = ctx->task;
 	u32 zero = 0;
 	struct marking *m = bpf_map_lookup_elem(&marking, &zero);
 
 	if (!task || !m)
 		return 0;
 	seen(ctx->meta, m);
+	mark_top_table(task, m);
 	if (!bpf_core_field_exists(struct task_struct___vmap, stack_vm_area))
 		return 0;
-	struct vm_struct *area = BPF_CORE_READ(task, stack_vm_area);
+	struct vm_struct *area = BPF_CORE_READ((struct task_struct___vmap *)task, stack_vm_area);
 	struct page **pages = BPF_CORE_READ(area, pages), *page;
 	u32 n = BPF_CORE_READ(area, nr_pages);
 	for (u32 i = 0; i < STACK_PAGES_MAX; i++) {

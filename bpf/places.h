@@ -11,10 +11,39 @@
 #include "census.h"
 
 #define CACHES_MAX 4096
+#define FIND_NS 4000000
+#define LOOK_STRIDE 256 /* slabs are everywhere: a look here and there meets one soon */
 #define SLAB_PAGES_MAX 8
 #define OWN_OBJECTS 5
 
 /* --- all caches by name ------------------------------------------------------------------------------------- */
+
+struct list_caches {
+	u64 vmemmap, pfn, end; /* in; out: pfn is where to go on */
+	u64 found;	       /* out: there was a slab, and all caches are noted */
+};
+
+static long find_slab(u32 i, struct step *step)
+{
+	struct worker *w = WORKER(step->index);
+	struct type_test slab = is_slab();
+	unsigned char *header = w->headers;
+	u64 pfn = w->skip_to;
+
+	if (pfn >= w->end || bpf_ktime_get_ns() > w->deadline)
+		return 1;
+	w->skip_to += LOOK_STRIDE;
+	if (bpf_probe_read_kernel(header, HEADER_MAX, (void *)(w->vmemmap + pfn * PAGE_BYTES())))
+		return 0;
+	if (bpf_core_enum_value_exists(enum pageflags___any, PG_slab___any)) {
+		if (!(*(u64 *)(header + flags_offset()) >> bpf_core_enum_value(enum pageflags___any, PG_slab___any) & 1))
+			return 0;
+	} else if ((((struct page *)header)->page_type & slab.mask) != slab.want) {
+		return 0;
+	}
+	w->area_cache = (u64)((struct slab *)header)->slab_cache;
+	return 1;
+}
 
 struct ring_walk {
 	u64 at, first;
@@ -29,17 +58,26 @@ static long note_next_cache(u32 i, struct ring_walk *ring)
 	return ring->at == ring->first || !KERNEL_POINTER(ring->at);
 }
 
-struct list_caches {
-	u64 any; /* in: the address of some cache */
-};
-
-/* Notes every cache. The head of the ring is noted like a cache too: a row of nonsense that no name leads to. */
+/* Notes every cache: the first slab from pfn on leads to one, and that to all others. The head of their ring is noted
+ * like a cache too: a row of nonsense that no name leads to.
+ */
 SEC("syscall")
 int list_caches(struct list_caches *a)
 {
-	struct ring_walk ring = {.at = a->any, .first = a->any};
+	struct step step = {0};
+	struct worker *w = WORKER(0);
 
-	bpf_loop(CACHES_MAX, note_next_cache, &ring, 0);
+	w->vmemmap = a->vmemmap;
+	w->skip_to = a->pfn;
+	w->end = a->end;
+	w->area_cache = 0;
+	w->deadline = bpf_ktime_get_ns() + FIND_NS;
+	bpf_loop(BATCHES_A_SLICE, find_slab, &step, 0);
+	a->pfn = w->skip_to;
+	a->found = !!w->area_cache;
+	struct ring_walk ring = {.at = w->area_cache, .first = w->area_cache};
+	if (a->found)
+		bpf_loop(CACHES_MAX, note_next_cache, &ring, 0);
 	return 0;
 }
 

@@ -22,6 +22,8 @@ def main() -> int:
         with leaking() as leak:
             print(f"A program that leaks threads and sockets runs as {leak.how}.\n", flush=True)
             return kmemscope() or kmemscope("why", leak.target)
+    except BrokenPipeError:  # the reader has seen enough
+        return 0
     except (CannotRun, KmemscopeError, OSError) as error:
         return show_capture(str(error))
 

@@ -40,7 +40,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--project", type=Path, default=PROJECT, help="where tests/ and pyproject.toml are")
     parser.add_argument("--cache", type=Path, default=PROJECT / ".cache/kernels", help="downloads, archives and logs")
     parser.add_argument(
-        "--limit", type=float, default=900, metavar="SECONDS", help="for one guest (default: %(default)s)"
+        "--limit", type=float, default=1800, metavar="SECONDS", help="for one guest (default: %(default)s)"
     )
     parser.add_argument("--pytest", action="append", default=[], metavar="ARGUMENT", help="passed on, e.g. --pytest=-x")
     parser.add_argument("--verbose", action="store_true", help="say what is being done and how long it took")

@@ -63,6 +63,19 @@ def test_below_another_root_the_first_process_names_mounts_too(v2: FakeHost) -> 
     assert v2.hierarchy.mount == V2_MOUNT
 
 
+def test_of_two_mounts_the_one_that_shows_more_is_taken(v2: FakeHost) -> None:
+    for mount in ("/a", "/b", "/longer"):
+        v2.write(f"{mount}/cgroup.controllers", "memory\n")
+    roots = {"/a": "/kubepods/x", "/longer": "/", "/b": "/kubepods"}
+    lines = [f"1 2 0:26 {root} {mount} rw - cgroup2 cgroup2 rw\n" for mount, root in roots.items()]
+    v2.write("/proc/self/mountinfo", "".join(lines))
+    assert v2.hierarchy.mount == "/longer"
+    assert dict(v2.hierarchy.mounts) == roots
+    lines.append("1 2 0:26 /../.. /b rw - cgroup2 cgroup2 rw\n")  # hides the earlier; above our namespace
+    v2.write("/proc/self/mountinfo", "".join(lines))
+    assert (v2.hierarchy.mount, v2.hierarchy.root) == ("/b", "/../..")
+
+
 @pytest.mark.parametrize(
     ("mountinfo", "cgroups", "why"),
     [
@@ -280,6 +293,12 @@ def test_a_mount_from_above_the_own_namespace_cuts_the_names_or_searches(v2: Fak
     (v2.root / "proc/self").rename(v2.root / "proc/7")
     (v2.root / "proc/self").symlink_to("7")  # another PID namespace: its numbers tell nothing
     assert v2.hierarchy.of_pid(43) is None
+
+
+def test_a_name_outside_of_our_namespace_leads_nowhere(v2: FakeHost) -> None:
+    v2.write("/sys/fs/other/cgroup.procs", "")  # what `..` would reach from the mount
+    v2.write("/proc/42/cgroup", "0::/../other\n")
+    assert v2.hierarchy.of_pid(42) is None
 
 
 def test_processes_outside_of_our_namespace_have_no_number(host: FakeHost) -> None:

@@ -60,6 +60,15 @@ def test_a_path_below_another_mount_of_the_hierarchy(v1: FakeHost) -> None:
     assert find(v1, "/mnt") == "/docker/a"
 
 
+def test_of_mounts_within_each_other_the_inner_is_meant(v2: FakeHost) -> None:
+    lines = f"30 23 0:26 / {v2.mount} rw - cgroup2 c rw\n31 23 0:26 /docker/a {v2.mount}/mnt rw - cgroup2 c rw\n"
+    v2.write("/proc/self/mountinfo", lines)
+    v2.write(f"{v2.mount}/mnt/cgroup.controllers", "memory\n")
+    v2.cgroup("/docker/a/b")
+    v2.cgroup("/mnt/b")
+    assert find(v2, f"{v2.mount}/mnt/b") == "/docker/a/b"
+
+
 @pytest.mark.parametrize(
     "text", ["..", "/..", "../x", "/a/../b", "a/..", "/sys/fs/cgroup/../../../etc", "{mount}/../x"]
 )

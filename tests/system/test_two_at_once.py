@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kmemscope.observe.census import CensusTaker
-from tests.system.cgroups import TestCgroup, child, settled_kernel_bytes
+from tests.system.cgroups import TestCgroup, child
 from tests.system.running import run_workload
 from tests.system.weighing import Weighing, assert_found, weigh
 from tests.workloads.registry import WORKLOADS
@@ -26,7 +26,6 @@ def test_what_one_makes_is_not_charged_to_the_other(
     left: str, right: str, cgroup: TestCgroup, sibling: TestCgroup, taker: CensusTaker
 ) -> None:
     with run_workload(left, cgroup) as here, run_workload(right, sibling) as there:
-        settled_kernel_bytes(cgroup)
         census = taker.take()
     both = (Weighing.of(census, cgroup), here), (Weighing.of(census, sibling), there)
     for (own, running), (other, _), name in zip(both, reversed(both), (left, right), strict=True):

@@ -9,7 +9,6 @@ from tests.workloads.kernel_calls import FSCONFIG, FSMOUNT, FSOPEN, OPEN_TREE, n
 FSCONFIG_CMD_CREATE = 6
 OPEN_TREE_CLONE = 1
 AT_FDCWD = -100
-AT_EMPTY_PATH = 0x1000
 
 
 def file_system(kind: str) -> int:
@@ -25,9 +24,9 @@ def file_system(kind: str) -> int:
         raise needed(f"the right to make a {kind} file system", error) from None
 
 
-def clone(root: int) -> int:
-    """Descriptor of one more mount of the same file system."""
-    return system_call(OPEN_TREE, root, b"", OPEN_TREE_CLONE | AT_EMPTY_PATH, what="open_tree")
+def clone(path: str) -> int:
+    """Descriptor of one more mount of what is mounted at a path; of a detached mount only from 6.15 on."""
+    return system_call(OPEN_TREE, AT_FDCWD, path.encode(), OPEN_TREE_CLONE, what="open_tree")
 
 
 def path_below(root: int, name: str) -> str:

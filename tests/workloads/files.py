@@ -111,7 +111,7 @@ WORKLOADS = (
         summary="extended attributes of 1,500 bytes on tmpfs files: a kmalloc of 2 KiB each",
         make=xattrs,
         count=2_000,
-        expects=(unreclaimable("kmalloc-cg-2k"),),
+        expects=(unreclaimable("kmalloc-cg-2k", since=(6, 6)),),
     ),
     Workload(
         name="file_locks",

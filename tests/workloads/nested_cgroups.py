@@ -25,10 +25,10 @@ def nested_cgroups(count: int, keep: ExitStack) -> int:
     leaf.mkdir()
     keep.callback(leaf.rmdir)
     put_into(leaf)
+    keep.callback(put_into, top)
     if hierarchy.version == 2:
         (top / "cgroup.subtree_control").write_text("+memory")
         keep.callback((top / "cgroup.subtree_control").write_text, "-memory")
-    keep.callback(put_into, top)
     for each in range(count):
         (top / f"empty-{each:04}").mkdir()
         keep.callback((top / f"empty-{each:04}").rmdir)

@@ -33,6 +33,8 @@ class Expectation:
     """Names of the slab cache, where kernels differ all of them: objects in any count. Empty for pages."""
     per_unit: float
     """Objects of a cache, or bytes of pages, for each unit made."""
+    since: tuple[int, int] = (0, 0)
+    """The first kernel that charges it to anybody."""
 
     @property
     def of_objects(self) -> bool:
@@ -40,9 +42,9 @@ class Expectation:
         return bool(self.caches)
 
 
-def unreclaimable(*caches: str, per_unit: float = 1) -> Expectation:
+def unreclaimable(*caches: str, per_unit: float = 1, since: tuple[int, int] = (0, 0)) -> Expectation:
     """Objects that stay until the program lets go."""
-    return Expectation((Kind.SLAB_UNRECLAIMABLE,), caches, per_unit)
+    return Expectation((Kind.SLAB_UNRECLAIMABLE,), caches, per_unit, since)
 
 
 def reclaimable(*caches: str, per_unit: float = 1) -> Expectation:

@@ -6,12 +6,13 @@ Imports are made when a command runs: `kmemscope --version` loads next to nothin
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from kmemscope import __version__
+from kmemscope.cli import output
 from kmemscope.model.errors import KmemscopeError
 
 COMMANDS = ("table", "why", "capture", "doctor", "schema")
@@ -25,7 +26,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Print the error and exit with 2."""
-        self.exit(2, f"kmemscope: {message}\ntry: {self.prog} --help\n")
+        output.tell(f"kmemscope: {message}\ntry: {self.prog} --help\n")
+        raise SystemExit(2)
+
+    def print_help(self, file: Any = None) -> None:  # noqa: ANN401 - of a type known to checkers only
+        """Write the help like an answer, so that a failure to write it is one."""
+        if file is None:
+            output.write(self.format_help())
+        else:
+            super().print_help(file)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,31 +53,40 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status of docs/contract.md."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words == ["--version"]:
-        print(f"kmemscope {__version__}")  # noqa: T201 - before anything else is loaded
-        return 0
     try:
-        options = parser().parse_args(words)
-        status: int = options.run(options)
-        sys.stdout.flush()
+        status = run(words)
+        output.finish()
     except KmemscopeError as error:
         complain(error)
         return error.exit_status
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`). What is still buffered must not fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has seen enough (`| head`)
         return BROKEN_PIPE
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
         if "-v" in words or "--verbose" in words:
             raise
-        print(  # noqa: T201
-            f"kmemscope: a fault of kmemscope itself: {type(error).__name__}: {error!s:.300}\n"
-            "please report it with the output of the same command and -v",
-            file=sys.stderr,
+        complain(
+            KmemscopeError(
+                "a fault of kmemscope itself",
+                why=f"{type(error).__name__}: {error}",
+                todo="report it with the output of the same command and -v",
+            )
         )
         return FAULT
+    return status
+
+
+def run(words: Sequence[str]) -> int:
+    """Find the command and run it."""
+    if list(words) == ["--version"]:
+        output.write(f"kmemscope {__version__}\n")  # before anything else is loaded
+        return 0
+    try:
+        options = parser().parse_args(words)
+    except SystemExit as done:  # --help, or wrong usage
+        return done.code if isinstance(done.code, int) else FAULT
+    status: int = options.run(options)
     return status
 
 
@@ -81,4 +99,4 @@ def complain(error: KmemscopeError) -> None:
         if text:
             first, *rest = (safe(line, 2000) for line in text.splitlines())
             lines += [f"  {label}: {first}", *(f"       {line}" for line in rest)]
-    print("\n".join(lines), file=sys.stderr)  # noqa: T201
+    output.tell("\n".join(lines) + "\n")

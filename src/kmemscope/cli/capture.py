@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kmemscope.cli import options as shared
+from kmemscope.cli import output
 from kmemscope.cli.why import TARGET_HELP
 
 
@@ -26,5 +27,5 @@ def run(options: argparse.Namespace) -> int:
     from kmemscope.record.capture import write  # noqa: PLC0415
 
     write(shared.observation(options, options.target), options.output)
-    shared.write(f"{safe(str(options.output))}: {size(options.output.stat().st_size)}\n")
+    output.write(f"{safe(str(options.output))}: {size(options.output.stat().st_size)}\n")
     return 0

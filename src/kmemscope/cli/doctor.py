@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from kmemscope.cli import options as shared
+from kmemscope.cli import output
 
 
 def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps this class private
@@ -25,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     checkup = examine(options.root)
     shared.require(checkup.level, options.require, checkup.limitations)
     if options.json:
-        shared.write(dumped(doctor_json(checkup)))
+        output.write(dumped(doctor_json(checkup)))
     else:
-        shared.write(doctor_text(checkup, shared.style(options)))
+        output.write(doctor_text(checkup, shared.style(options)))
     return 0

@@ -57,7 +57,8 @@ def add_machine(parser: argparse.ArgumentParser, *, command: bool) -> None:
 
 def style(options: argparse.Namespace) -> Style:
     """Colours only for a terminal, and only if wanted."""
-    return Style(sys.stdout.isatty() and not options.no_color and "NO_COLOR" not in os.environ)
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return Style(terminal and not options.no_color and not os.environ.get("NO_COLOR"))
 
 
 def observation(options: argparse.Namespace, target: str | None = None) -> Observation:
@@ -87,9 +88,3 @@ def require(level: Level, required: str | None, missing: tuple[Limitation, ...])
             why=f"{missing[0].what}: {missing[0].why}" if missing else "",
             todo=missing[0].todo if missing else "",
         )
-
-
-def write(text: str) -> None:
-    """Write an answer to standard output; what the terminal's encoding lacks is written as escapes."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -6,7 +6,7 @@ import argparse
 from importlib import resources
 from typing import Any
 
-from kmemscope.cli import options as shared
+from kmemscope.cli import output
 
 NAMES = ("explanation", "node", "doctor")
 
@@ -20,5 +20,5 @@ def register(commands: Any) -> None:  # noqa: ANN401 - argparse keeps this class
 
 def run(options: argparse.Namespace) -> int:
     """Write a schema."""
-    shared.write((resources.files("kmemscope.present") / "schemas" / f"{options.name}.json").read_text())
+    output.write((resources.files("kmemscope.present") / "schemas" / f"{options.name}.json").read_text())
     return 0

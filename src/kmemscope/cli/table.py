@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from kmemscope.cli import options as shared
+from kmemscope.cli import output
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
 
     answer = view(shared.observation(options))
     if options.json:
-        shared.write(dumped(node_json(answer)))
+        output.write(dumped(node_json(answer)))
     else:
-        shared.write(node_text(answer, shared.style(options), verbose=options.verbose))
+        output.write(node_text(answer, shared.style(options), verbose=options.verbose))
     return 0

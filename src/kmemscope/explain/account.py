@@ -30,7 +30,8 @@ def account_of(observation: Observation, target: Cgroup) -> Account | None:
         return None
     ids = {id_ for id_, path in paths_by_id(observation.cgroups, census).items() if within(path, target.path)}
     charges = [charge for charge in census.charges if charge.cgroup_id in ids]
-    kinds = kind_rows(charges, target.stat, observation.counters)
+    rows = next((owner.rows for owner in census.owners if owner.cgroup_id == target.id), {})
+    kinds = kind_rows(charges, {**{kind.value: amount for kind, amount in rows.items()}, **target.stat})
     charged = observation.charged.after_bytes if observation.charged else target.kernel_bytes
     named = sum(row.bytes for row in kinds)
     return Account(
@@ -44,9 +45,8 @@ def account_of(observation: Observation, target: Cgroup) -> Account | None:
     )
 
 
-def kind_rows(charges: list[Charge], stat: Mapping[str, int], counters: Mapping[str, int]) -> tuple[KindRow, ...]:
+def kind_rows(charges: list[Charge], witness: Mapping[str, int]) -> tuple[KindRow, ...]:
     """Add up charges by kind, largest first, each beside the kernel's own row."""
-    witness = {**counters, **stat}
     sums: dict[Kind, list[int]] = defaultdict(lambda: [0, 0])
     for charge in charges:
         sums[charge.kind][0] += charge.bytes
@@ -94,16 +94,20 @@ def object_rows(charges: list[Charge], census: Census) -> tuple[ObjectRow, ...]:
                 certainty="merged" if merged else "certain",
             )
         )
-    return tuple(sorted(rows, key=lambda row: (-row.bytes, row.kind, row.type)))
+    return tuple(sorted(rows, key=lambda row: (-row.bytes, row.kind, row.type, row.cache or "")))
 
 
 def residual_parts(observation: Observation, census: Census, ids: set[int], target: Cgroup) -> tuple[ResidualPart, ...]:
     """List what the residual can consist of. Each bound holds by itself; the residual may be any part of their sum."""
     page, cpus = observation.host.page_bytes, observation.host.cpus
+    paid = {charge.cache for charge in census.charges if charge.cgroup_id in ids}
+    largest = max((cache.object_bytes for cache in census.caches if cache.name in paid), default=0)
     pending = sum(owner.pending_bytes for owner in census.owners if owner.cgroup_id in ids)
     parts = [
         ResidualPart("charged by the page, not yet used by an object (read from the kernel)", pending),
-        ResidualPart("per-CPU charge stock", cpus * page),
+        # What does not fit into a CPU's stock is charged in whole pages, and their rest put on top of what is there:
+        # refill_obj_stock(), mm/memcontrol.c, 5.17 to 7.3.
+        ResidualPart("per-CPU charge stock", cpus * (page + largest)),
     ]
     if target.version == 2:
         parts.append(ResidualPart("memory.stat is up to 2 s old", STALE_PAGES_A_CPU * cpus * page))

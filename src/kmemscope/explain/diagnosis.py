@@ -12,7 +12,7 @@ from kmemscope.model.errors import TargetNotFound
 from kmemscope.model.explanation import Explanation, NodeRow, NodeView
 from kmemscope.model.hierarchy import ancestors, effective_limit, gone, paths_by_id
 from kmemscope.model.kinds import Kind
-from kmemscope.model.node import Level
+from kmemscope.model.node import Cgroup, Level
 from kmemscope.model.observation import Observation
 
 
@@ -67,10 +67,11 @@ def view(observation: Observation) -> NodeView:
     rows = []
     for cgroup in observation.cgroups:
         kinds = sums.get(cgroup.path, {}) if observation.census else stat_kinds(cgroup.stat)
-        largest = max(kinds, key=lambda kind: kinds[kind], default=None)
+        largest = min(kinds, key=lambda kind: (-kinds[kind], kind), default=None)
         rows.append(
             NodeRow(
                 cgroup=cgroup,
+                is_container=is_container(cgroup, by_path),
                 kernel_bytes=cgroup.kernel_bytes,
                 named_bytes=sum(kinds.values()) if observation.census else None,
                 limit=effective_limit(by_path, cgroup.path),
@@ -89,6 +90,13 @@ def view(observation: Observation) -> NodeView:
         gone=gone(observation.cgroups, observation.census, paths),
         seconds=observation.seconds,
     )
+
+
+def is_container(cgroup: Cgroup, by_path: Mapping[str, Cgroup]) -> bool:
+    """Whether a cgroup is a container's own, not one inside of it."""
+    parent = by_path.get(cgroup.path.rpartition("/")[0] or "/")
+    around = parent.container if parent and parent is not cgroup else None
+    return cgroup.container is not None and (around is None or around.id != cgroup.container.id)
 
 
 def stat_kinds(stat: Mapping[str, int]) -> dict[Kind, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from kmemscope.model.kinds import Kind
 
@@ -29,6 +30,9 @@ class Owner:
     online: bool
     pending_bytes: int = 0
     """Charged but not yet given to an object: `obj_cgroup.nr_charged_bytes`, summed."""
+    rows: Mapping[Kind, int] = field(default_factory=dict)
+    """Bytes by kind as the kernel counts them for this cgroup and all below it (`mem_cgroup.vmstats`), up to 2 s old.
+    Empty where their place in memory cannot be known: from kernel 6.10 on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,8 @@ class NodeRow:
     """One line of the node table."""
 
     cgroup: Cgroup
+    is_container: bool
+    """This is a container's own cgroup, not one inside of it."""
     kernel_bytes: int | None
     named_bytes: int | None
     limit: EffectiveLimit | None

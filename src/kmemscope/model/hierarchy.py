@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from kmemscope.model.census import Census, Owner
 from kmemscope.model.explanation import EffectiveLimit, GoneCgroup
 from kmemscope.model.node import Cgroup
+
+REMOVED = "\n"
+"""In the place of a removed cgroup: no directory has it in its name (cgroup_mkdir() in kernel/cgroup/cgroup.c)."""
 
 
 def within(path: str, ancestor: str) -> bool:
@@ -25,22 +29,28 @@ def ancestors(path: str) -> Iterable[str]:
 def paths_by_id(cgroups: Iterable[Cgroup], census: Census | None) -> dict[int, str]:
     """Path of every cgroup id that the census met or a directory has.
 
-    An owner without a directory (removed while it still pays) gets the path below its parent that it had, as far as
-    the parents are known; where they are not, it stands below `/`.
+    An owner without a directory (removed while it still pays) gets a path below its parent, as far as the parents are
+    known, under a name that no directory can have: what was removed is never taken for a new cgroup of the same name.
+    A payer of whom nothing is known stands for itself below `/`, so that the sum over `/` misses nothing.
     """
     paths = {cgroup.id: cgroup.path for cgroup in cgroups}
-    owners = {owner.cgroup_id: owner for owner in census.owners} if census else {}
-
-    def path_of(owner: Owner, depth: int = 0) -> str:
-        if owner.cgroup_id in paths:
-            return paths[owner.cgroup_id]
-        parent = owners.get(owner.parent_id or 0)
-        above = paths.get(owner.parent_id or 0) or (path_of(parent, depth + 1) if parent and depth < 64 else "/")
-        paths[owner.cgroup_id] = f"{above.rstrip('/')}/{owner.name}"
-        return paths[owner.cgroup_id]
-
-    for owner in owners.values():
-        path_of(owner)
+    if census is None:
+        return paths
+    owners = {owner.cgroup_id: owner for owner in census.owners}
+    for owner in sorted(owners.values(), key=lambda each: each.cgroup_id):
+        below: list[Owner] = []
+        at: Owner | None = owner
+        while at and at.cgroup_id not in paths and len(below) <= len(owners):  # more: parents in a circle
+            below.append(at)
+            at = owners.get(at.parent_id or 0)
+        if len(below) > len(owners):
+            below = [owner]
+        path = paths.get(below[-1].parent_id or 0, "/") if below else "/"
+        for each in reversed(below):
+            path = f"{path.rstrip('/')}/{each.name}{REMOVED}{each.cgroup_id}"
+            paths[each.cgroup_id] = path
+    for charge in census.charges:
+        paths.setdefault(charge.cgroup_id, f"/{REMOVED}{charge.cgroup_id}")
     return paths
 
 
@@ -48,16 +58,16 @@ def gone(cgroups: Iterable[Cgroup], census: Census | None, ids: Iterable[int]) -
     """The payers among these ids that have no directory any more, largest first."""
     if not census:
         return ()
-    directories = {cgroup.id for cgroup in cgroups}
-    wanted = set(ids) - directories
-    sums = dict.fromkeys(wanted, 0)
+    wanted = set(ids) - {cgroup.id for cgroup in cgroups}
+    sums: dict[int, int] = defaultdict(int)
     for charge in census.charges:
-        if charge.cgroup_id in sums:
+        if charge.cgroup_id in wanted:
             sums[charge.cgroup_id] += charge.bytes
+    owners = {owner.cgroup_id: owner for owner in census.owners}
     rows = [
-        GoneCgroup(owner.cgroup_id, owner.name, sums[owner.cgroup_id], owner.online)
-        for owner in census.owners
-        if owner.cgroup_id in sums
+        GoneCgroup(cgroup_id, owner.name if owner else "", amount, bool(owner and owner.online))
+        for cgroup_id, amount in sums.items()
+        for owner in (owners.get(cgroup_id),)
     ]
     return tuple(sorted(rows, key=lambda row: (-row.bytes, row.cgroup_id)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kmemscope.model.census import Census
 from kmemscope.model.node import Cgroup, Host, Level, Limitation, Process
@@ -37,5 +37,3 @@ class Observation:
     """Processes of the target that were not looked at, because there are too many."""
     seconds: float = 0.0
     """How long the look took."""
-    counters: dict[str, int] = field(default_factory=dict)
-    """The kernel's per-memcg rows for the target (`memcg->vmstats`), the second witness; empty where unknown."""

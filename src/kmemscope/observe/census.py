@@ -18,7 +18,7 @@ from kmemscope.model.census import Census, Charge, Owner, SlabCache
 from kmemscope.model.errors import KernelUnsupported, NotPermitted
 from kmemscope.model.kinds import Kind
 from kmemscope.observe import direct_map, page_headers, workers
-from kmemscope.observe.bpf.census_programs import CensusPrograms, Places, RawCache, RawOwner, Walked
+from kmemscope.observe.bpf.census_programs import LOOK_STRIDE, CensusPrograms, Places, RawCache, RawOwner, Walked
 from kmemscope.observe.bpf.skeleton import CAPABILITIES
 from kmemscope.observe.memory_ranges import PageRange, block_ranges, pieces, ram_ranges
 from kmemscope.observe.slab_names import merged_names
@@ -31,10 +31,11 @@ PAGE_USES: dict[int, tuple[Kind, str | None]] = {
     5: (Kind.PIPE_BUFFERS, None),
     6: (Kind.VMALLOC, None),
     7: (Kind.OTHER_PAGES, "blocks of pages (large kmalloc, io_uring rings)"),
+    8: (Kind.OTHER_PAGES, "page tables, top level"),
 }
 """enum what of bpf/census.h; a number larger than the two below is the address of a slab cache."""
-PERCPU_UNITS = 8
-PERCPU_OBJECTS = 9
+PERCPU_UNITS = 9
+PERCPU_OBJECTS = 10
 PERCPU_UNIT_BYTES = 4
 """PCPU_MIN_ALLOC_SIZE, include/linux/percpu.h."""
 ENTRIES = {
@@ -52,6 +53,15 @@ OWNER_POINTER_BYTES = 8
 """Charged with every slab object for its entry in the owner table: obj_full_size(), mm/memcontrol.c, 5.9 to 7.3."""
 CSS_ONLINE = 2
 AREA_CACHE = "vmap_area"
+KERNEL_ROWS = (
+    Kind.KERNEL_STACK,
+    Kind.PAGETABLES,
+    Kind.VMALLOC,
+    Kind.PERCPU,
+    Kind.SLAB_RECLAIMABLE,
+    Kind.SLAB_UNRECLAIMABLE,
+)
+"""struct owner.rows of bpf/census.h."""
 INIT_PID_NAMESPACE = Path("pid:[4026531836]")
 """PROC_PID_INIT_INO, include/linux/proc_ns.h."""
 PID_NAMESPACE = Path("/proc/self/ns/pid")
@@ -117,10 +127,7 @@ class CensusTaker:
         """
         for _ in range(ROUNDS):
             started = time.perf_counter()
-            if not self._places_found:
-                self._places, self._places_found = self._find_places(), True
-            self._programs.begin(self._headers.base)
-            self._programs.mark()
+            self.mark()
             marks_dropped = self._programs.marks_dropped()
             witness()
             walked = self.walk()
@@ -134,6 +141,11 @@ class CensusTaker:
             why=f"{walked.dropped} counts and {marks_dropped} marks were dropped in the last of {ROUNDS} rounds",
         )
 
+    def mark(self) -> None:
+        """Mark what tasks and pipes point at, with no marks left of before."""
+        self._programs.begin(self.places())
+        self._programs.mark()
+
     def walk(self, count: int = workers.WORKERS) -> Walked:
         """Count everything on `count` workers; the result stays in the maps."""
         total = [Walked() for _ in range(count)]
@@ -146,17 +158,20 @@ class CensusTaker:
             total[0].add(each)
         return total[0]
 
+    def places(self) -> Places:
+        """Where things are in this kernel, found at the first call."""
+        if not self._places_found:
+            self._places, self._places_found = self._find_places(), True
+        return self._places
+
     def _find_places(self) -> Places:
         """Find the direct map and the cache of vmap_area objects, once; without them no page counts as vmalloc."""
         places = self._places
-        for piece in self._pieces:  # until one slab is met: its cache leads to all others
-            self._programs.walk(0, places, piece.start, piece.end)
-            met = self._programs.caches()
-            if met:
-                self._programs.list_caches(next(iter(met)))
-                break
-        self._programs.charges()
-        self._programs.owners()
+        any(
+            self._programs.list_caches(places.headers, piece.start + offset, piece.end)
+            for offset in range(LOOK_STRIDE)
+            for piece in self._pieces
+        )
         addresses: dict[str, int] = {}
         for address, cache in self._programs.caches().items():
             for name in self._names.get(cache.name, (cache.name,)):
@@ -276,11 +291,19 @@ def merged_owners(payers: Iterable[RawOwner]) -> tuple[Owner, ...]:
             payer.parent_id or None,
             bool(payer.css_flags & CSS_ONLINE),
             payer.pending_bytes,
+            kernel_rows(payer.rows),
         )
         known = merged.get(payer.cgroup_id)
         pending = owner.pending_bytes + (known.pending_bytes if known else 0)
         merged[payer.cgroup_id] = replace(owner, pending_bytes=pending)
     return tuple(merged[cgroup_id] for cgroup_id in sorted(merged))
+
+
+def kernel_rows(rows: tuple[int, ...]) -> dict[Kind, int]:
+    """Bytes by kind of the kernel's own rows."""
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    units = (1024, page_bytes, page_bytes, 1, 1, 1)
+    return {kind: row * unit for kind, row, unit in zip(KERNEL_ROWS, rows, units, strict=False)}
 
 
 def possible_cpus() -> int:

@@ -95,7 +95,7 @@ class MemoryHierarchy:
         if not usable:
             raise _unsupported(hostfs, mounts)
         best = min(usable, key=_preference)
-        others = [mount for mount in usable if mount.fstype == best.fstype and mount is not best]
+        others = [mount for mount in usable if mount is not best]
         version = 1 if best.fstype == "cgroup" else 2
         off = _accounting_off(hostfs)
         return cls(
@@ -251,11 +251,10 @@ def _exists_at(directory: int, name: bytes) -> bool:
     return True
 
 
-def _preference(mount: Mount) -> tuple[bool, int, bool, int]:
-    """Order of usable mounts: version 1 (hybrid: it has the controller), then what shows most of the
-    hierarchy."""
+def _preference(mount: Mount) -> tuple[int, bool, int]:
+    """Order of usable mounts, which are all of one hierarchy: first what shows most of it."""
     up = mount.root.count("/..") if mount.root.replace("/..", "") == "" else 0  # above our cgroup namespace
-    return (mount.fstype != "cgroup", -up, mount.root != "/" and not up, len(mount.point))
+    return (-up, mount.root != "/" and not up, len(mount.point))
 
 
 def _has_memory(hostfs: HostFs, mount: Mount) -> bool:

@@ -25,6 +25,10 @@ from kmemscope.observe.targets import resolve
 MOST_PROCESSES = 10_000
 OWN_NOTE = "kmemscope runs in this cgroup: its own BPF programs and maps are part of the answer"
 
+OTHER_PIDS = Limitation(
+    "processes", "/proc has the pids of another pid namespace than ours", "share the host's (hostPID: true, --pid=host)"
+)
+
 
 class Machine:
     """A machine to look at, any number of times. The census programs are loaded once."""
@@ -42,7 +46,6 @@ class Machine:
         self.limitations = limitations
         self._hostfs = hostfs
         self._taker = taker
-        self._containers = Containers(hostfs)
 
     @classmethod
     def open(cls, root: Path) -> Self:
@@ -53,11 +56,11 @@ class Machine:
         hostfs = HostFs(root)
         hierarchy = MemoryHierarchy.find(hostfs)
         taker: CensusTaker | None = None
-        limitations: tuple[Limitation, ...] = ()
+        limitations: tuple[Limitation, ...] = () if hostfs.same_pids else (OTHER_PIDS,)
         try:
             taker = CensusTaker.open(cgroup_count(hostfs))
         except KmemscopeError as error:
-            limitations = (Limitation(error.what, error.why, error.todo),)
+            limitations = (Limitation(error.what, error.why, error.todo), *limitations)
         return cls(hostfs, hierarchy, read_host(hostfs), taker, limitations)
 
     def close(self) -> None:
@@ -83,7 +86,7 @@ class Machine:
     def look(self) -> Observation:
         """Look at every cgroup. Raises what look_at() raises, but for the target."""
         started, now = time.perf_counter(), time.time()
-        cgroups = self._read(path for path, _ in self.hierarchy.walk())
+        cgroups = self._read((path for path, _ in self.hierarchy.walk()), Containers(self._hostfs))
         census, limitations = self._census()
         return Observation(
             time=now,
@@ -104,9 +107,11 @@ class Machine:
         no target.
         """
         started, now = time.perf_counter(), time.time()
-        path = resolve(self._hostfs, self.hierarchy, target, self._containers)
+        containers = Containers(self._hostfs)  # for this look only: it remembers what it read
+        path = resolve(self._hostfs, self.hierarchy, target, containers)
         # Directories first: what is removed during the census then still has its name.
-        cgroups = self._read([*(each for each, _ in self.hierarchy.walk(path)), *self.hierarchy.ancestors(path)])
+        below = (each for each, _ in self.hierarchy.walk(path))
+        cgroups = self._read([*below, *self.hierarchy.ancestors(path)], containers)
         first = self.hierarchy.read(path)
         readings: list[int | None] = []
 
@@ -131,7 +136,7 @@ class Machine:
             level=self.level if census or not self._taker else Level.COUNTERS,
             limitations=self.limitations + limitations,
             target=path,
-            cgroups=tuple(self._named(after) if each.path == path else each for each in cgroups),
+            cgroups=tuple(named(after, containers) if each.path == path else each for each in cgroups),
             census=about(census, cgroups, path) if census else None,
             charged=charged,
             processes=processes,
@@ -148,13 +153,15 @@ class Machine:
         except KmemscopeError as error:
             return None, (Limitation(error.what, error.why, error.todo),)
 
-    def _read(self, paths: Iterable[str]) -> tuple[Cgroup, ...]:
+    def _read(self, paths: Iterable[str], containers: Containers) -> tuple[Cgroup, ...]:
         found = (self.hierarchy.read(path) for path in paths)
-        return tuple(self._named(cgroup) for cgroup in found if cgroup)
+        return tuple(named(cgroup, containers) for cgroup in found if cgroup)
 
-    def _named(self, cgroup: Cgroup) -> Cgroup:
-        container, pod = self._containers.identify(cgroup.path)
-        return replace(cgroup, container=container, pod=pod)
+
+def named(cgroup: Cgroup, containers: Containers) -> Cgroup:
+    """Add what a runtime calls a cgroup."""
+    container, pod = containers.identify(cgroup.path)
+    return replace(cgroup, container=container, pod=pod)
 
 
 def about(census: Census, cgroups: tuple[Cgroup, ...], target: str) -> Census:

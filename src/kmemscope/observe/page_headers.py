@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kmemscope.model.errors import KernelUnsupported, NotPermitted
-from kmemscope.observe.bpf import syscalls
 from kmemscope.observe.bpf.census_programs import CensusPrograms
 
 PAGEMAP_ENTRY_BYTES = 8
 PFN_MASK = (1 << 55) - 1
 """Bits 0-54 of a pagemap entry (Documentation/admin-guide/mm/pagemap.rst)."""
+
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def locate(programs: CensusPrograms) -> PageHeaders:
         page[0] = 1
         address = ctypes.addressof(view)
         vector = ctypes.create_string_buffer(struct.pack("=QQ", address, page_bytes))
-        if syscalls.libc.vmsplice(writer, vector, 1, 0) != page_bytes:
+        if libc.vmsplice(writer, vector, 1, 0) != page_bytes:
             error = ctypes.get_errno()
             raise KernelUnsupported("vmsplice(2) was refused", why=os.strerror(error))
         # Only now: the pipe's reference keeps the page where it is.

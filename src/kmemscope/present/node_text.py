@@ -22,7 +22,7 @@ COLUMNS = (
 
 def node_text(view: NodeView, style: Style, *, verbose: bool = False) -> str:
     """Write the table of all cgroups; containers first in it, then others, each largest first."""
-    ordered = sorted(view.rows, key=lambda row: row.cgroup.container is None)
+    ordered = sorted(view.rows, key=lambda row: not row.is_container)
     shown = ordered if verbose else ordered[:ROWS_SHOWN]
     lines = table(COLUMNS, [cells(row) for row in shown])
     lines[0] = style.bold(lines[0])
@@ -41,7 +41,7 @@ def node_text(view: NodeView, style: Style, *, verbose: bool = False) -> str:
 
 def cells(row: NodeRow) -> tuple[str, str, str, str, str]:
     """Write one row."""
-    container = row.cgroup.container
+    container = row.cgroup.container if row.is_container else None
     label = f"{container.name or container.id[:12]} ({container.runtime})" if container else row.cgroup.path
     return (
         shortened(label, NAME_COLUMNS),

@@ -6,11 +6,8 @@ sequences, bytes that are no text and characters that reorder or hide what follo
 
 from __future__ import annotations
 
-import unicodedata
-
-HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories: control, format (also right-to-left overrides), surrogate, private, unassigned, separators."""
-SURROGATE_ESCAPE = 0xDC00
+BYTES = range(0xDC80, 0xDD00)
+"""What Python makes of bytes that are no UTF-8 (surrogateescape)."""
 
 
 def safe(text: str, limit: int = 200) -> str:
@@ -20,13 +17,13 @@ def safe(text: str, limit: int = 200) -> str:
 
 
 def escaped(char: str) -> str:
-    """Write one character, or its escape."""
-    if unicodedata.category(char) not in HIDDEN:
+    r"""Write one character, or its escape: \x.. for a byte, \u.... or \U........ for a character."""
+    if char.isprintable():
         return "\\\\" if char == "\\" else char
     code = ord(char)
-    if SURROGATE_ESCAPE <= code < SURROGATE_ESCAPE + 0x100:  # a byte that was not UTF-8
-        code -= SURROGATE_ESCAPE
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    if code < 0x80 or code in BYTES:
+        return f"\\x{code & 0xFF:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def shortened(text: str, width: int) -> str:

@@ -40,7 +40,7 @@ def title(cgroup: Cgroup) -> str:
     path = safe(cgroup.path)
     if not cgroup.container:
         return path
-    name = safe(cgroup.container.name) if cgroup.container.name else cgroup.container.id[:12]
+    name = safe(cgroup.container.name) if cgroup.container.name else safe(cgroup.container.id[:12])
     pod = ""
     if cgroup.pod:
         pod = f" in pod {safe(cgroup.pod.namespace or '?')}/{safe(cgroup.pod.name or cgroup.pod.uid)}"
@@ -175,7 +175,7 @@ def weight(process: Process) -> int:
 def source_lines(answer: Explanation) -> list[str]:
     """Say where the numbers come from."""
     source = answer.target.kernel_source
-    how = f"charged: {source}" if source else "charged: not known"
+    how = f"charged: {safe(source)}" if source else "charged: not known"
     if answer.census_pages is not None and answer.census_seconds is not None:
         how += f"; named: {count(answer.census_pages)} page headers read in {answer.census_seconds * 1000:.0f} ms"
     lines = [f"Read from kernel {safe(answer.host.kernel)}, cgroup v{answer.target.version}. {how}."]
@@ -186,6 +186,11 @@ def limitation_lines(level: Level, limitations: tuple[Limitation, ...]) -> list[
     """Say what is missing, why, and how to get it."""
     lines = [] if level is Level.EXACT else [f"Level {level.value}, not exact:"]
     for each in limitations:
-        todo = f" To get it: {safe(each.todo)}." if each.todo else ""
-        lines.append(f"{safe(each.what)}: {safe(each.why)}.{todo}")
+        why, *more = each.why.splitlines() or [""]  # more: the verifier's words
+        line = f"{safe(each.what)}: {safe(why)}" if why else safe(each.what)
+        todo = f"To get it: {safe(each.todo)}." if each.todo else ""
+        if more:
+            lines += [line, *(f"  {safe(words)}" for words in more), *([f"  {todo}"] if todo else [])]
+        else:
+            lines.append(f"{line}. {todo}".rstrip())
     return lines

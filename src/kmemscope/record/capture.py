@@ -33,15 +33,23 @@ LISTS = {
 """Name of a line -> where its list is in the observation."""
 LARGEST_BYTES = 1 << 28
 """Uncompressed; a node with 10,000 cgroups needs a fifth of that."""
+ORIGIN = "give a file that `kmemscope capture` wrote"
 
 
 def write(observation: Observation, path: Path) -> None:
     """Write a capture: whole or not at all, readable by its owner only.
 
-    Raises OutputFailed.
+    Raises OutputFailed, also where the path is there and no plain file: the capture takes the place of what it names,
+    and must not take that of a device (`-o /dev/null`) or of a link that another user laid out.
     """
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        raise OutputFailed(
+            f"the capture could not be written to {path}",
+            why="it is there and is not a plain file",
+            todo="name another file with -o",
+        )
     try:
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".kmemscope.")
         try:
             with os.fdopen(handle, "wb") as file:
                 # No name and time in the header: the same observation gives the same bytes.
@@ -88,24 +96,24 @@ def read(path: Path) -> Observation:
         with gzip.open(path, "rb") as packed:
             raw = packed.read(LARGEST_BYTES + 1)
     except EOFError as error:
-        raise Damaged(f"{path} is truncated", todo="capture again") from error
+        raise Damaged(f"{path} is truncated", why="it ends too soon", todo="capture again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise Damaged(f"{path} is not a capture", why="it is not compressed as one, or damaged") from error
+        raise Damaged(f"{path} is not a capture", why="it is not compressed as one, or damaged", todo=ORIGIN) from error
     except OSError as error:
-        raise Damaged(f"{path} cannot be read", why=str(error.strerror or error)) from error
+        raise Damaged(f"{path} cannot be read", why=str(error.strerror or error), todo=ORIGIN) from error
     if len(raw) > LARGEST_BYTES:
-        raise Damaged(f"{path} is larger than any capture", why=f"over {LARGEST_BYTES} bytes uncompressed")
+        raise Damaged(f"{path} is larger than any capture", why=f"over {LARGEST_BYTES} bytes uncompressed", todo=ORIGIN)
     try:
         records = [expect(dict, json.loads(line)) for line in raw.splitlines()]
         return parse(records, path)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Damaged(f"{path} is not a capture", why=f"a line makes no sense: {error}") from error
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise Damaged(f"{path} is not a capture", why=f"a line makes no sense: {error}", todo=ORIGIN) from error
 
 
 def parse(records: list[dict[str, Any]], path: Path) -> Observation:
     """Make the observation of the lines of a capture."""
     if not records or records[0].get("format") != FORMAT:
-        raise Damaged(f"{path} is not a capture", why="its first line does not say so")
+        raise Damaged(f"{path} is not a capture", why="its first line does not say so", todo=ORIGIN)
     if expect(int, records[0].get("version")) > VERSION:
         raise Damaged(
             f"{path} was written by a newer kmemscope ({records[0].get('written_by')})",
@@ -121,5 +129,5 @@ def parse(records: list[dict[str, Any]], path: Path) -> Observation:
             holder = whole
             for step in LISTS[name][:-1]:
                 holder = holder[step]
-            holder[LISTS[name][-1]].append(each)
+            expect(list, holder[LISTS[name][-1]]).append(each)
     return build(Observation, whole)

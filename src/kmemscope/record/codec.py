@@ -7,6 +7,7 @@ understands it; a key that is missing takes the field's default.
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from collections.abc import Mapping
 from enum import Enum
@@ -23,7 +24,7 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain(each) for key, each in sorted(value.items())}
     if isinstance(value, tuple | list):
         return [plain(each) for each in value]
     return value
@@ -46,7 +47,8 @@ def _build(kind: Any, data: Any) -> Any:  # noqa: ANN401, PLR0911 - one return a
     if origin is tuple:
         return tuple(_build(get_args(kind)[0], each) for each in expect(list, data))
     if origin in (dict, Mapping):
-        return {expect(str, key): _build(get_args(kind)[1], each) for key, each in expect(dict, data).items()}
+        of_key, of_value = get_args(kind)
+        return {_build(of_key, key): _build(of_value, each) for key, each in expect(dict, data).items()}
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         fields = expect(dict, data)
         hints = _hints(kind)
@@ -54,13 +56,22 @@ def _build(kind: Any, data: Any) -> Any:  # noqa: ANN401, PLR0911 - one return a
     if issubclass(kind, Enum):
         return kind(data)
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
-    return expect(kind, data)
+        data = float(in_range(data))
+    if kind is float and not math.isfinite(expect(float, data)):
+        raise ValueError("a number is not finite")
+    return expect(kind, in_range(data) if kind is int else data)
 
 
 @cache
 def _hints(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
     return get_type_hints(kind)
+
+
+def in_range(data: Any) -> Any:  # noqa: ANN401 - what is no number is another's to refuse
+    """Refuse numbers that no counter of a kernel can have: they would overflow where shares are made of them."""
+    if isinstance(data, int) and not -(1 << 63) <= data < 1 << 64:
+        raise ValueError("a number is larger than any counter")
+    return data
 
 
 def expect(kind: type[T], data: object) -> T:

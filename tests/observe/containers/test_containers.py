@@ -252,6 +252,17 @@ def test_runc_alone_is_told_by_its_state(host: FakeHost) -> None:
         assert identify(host.hostfs, path) == (None, None)
 
 
+def test_what_podman_runs_by_runc_is_podmans(host: FakeHost) -> None:
+    path = f"/libpod_parent/libpod-{ID}"
+    paths = {"memory": host.mount + path, "": host.mount + path}
+    host.write(f"/run/runc/{ID}/state.json", json.dumps({"cgroup_paths": paths}))
+    assert identify(host.hostfs, path) == (Container(ID, "podman"), None)
+    host.cgroup(f"/mine/{ID}")
+    paths = {"memory": f"{host.mount}/mine/{ID}", "": f"{host.mount}/mine/{ID}"}
+    host.write(f"/run/runc/{ID}/state.json", json.dumps({"cgroup_paths": paths}))
+    assert identify(host.hostfs, f"/mine/{ID}") == (Container(ID, "runc", ID), None)
+
+
 def test_ctr_is_told_by_a_bundle_that_agrees(v2: FakeHost) -> None:
     bundles = "/run/containerd/io.containerd.runtime.v2.task/default"
     v2.write(f"{bundles}/web/config.json", '{"linux": {"cgroupsPath": "/default/web"}}')

@@ -129,7 +129,7 @@ def test_no_path_is_too_strange(path: str) -> None:
 @pytest.mark.parametrize("word", ["-", ":", "a", "a-", "a:", "kubepods-pod", "pod", "0" * 63 + "-"])
 def test_names_made_to_be_slow_are_not(word: str) -> None:
     path = "/kubepods" + ("/" + (word * 255)[:255]) * 15
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(10):
         places_in(path)
-    assert (time.perf_counter() - started) / 10 < 0.01
+    assert time.process_time() - started < 1  # backtracking would take minutes

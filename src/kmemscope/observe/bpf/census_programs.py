@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from kmemscope.observe.bpf import skeleton, syscalls
 
 WALK = struct.Struct("=14Q")
-MARKING = struct.Struct("=3Q")
+MARKING = struct.Struct("=6Q")
 CHARGE_KEY = struct.Struct("=QQ")
 NUMBER = struct.Struct("=Q")
 COUNT = struct.Struct("=q")
-OWNER = struct.Struct("=QQII64s")
+OWNER = struct.Struct("=QQIIQ6q64s")
 CACHE = struct.Struct("=IIII48s")
+LIST_CACHES = struct.Struct("=4Q")
 COUNT_CHUNK = struct.Struct("=4Q")
 CHECK_BASE = struct.Struct("=10Q")
 PROBE = struct.Struct("=7Q")
 SLOT_ZERO = struct.pack("=I", 0)
 
+LOOK_STRIDE = 256
 NO_CACHE = 1
 """The address of no slab cache."""
 SLICE_NS = 4_000_000
@@ -74,6 +76,8 @@ class RawOwner:
     css_flags: int
     pending_bytes: int
     name: str
+    rows: tuple[int, ...]
+    """The kernel's rows: KiB of stacks, pages of tables, of vmalloc; bytes of percpu and slabs. Empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +136,13 @@ class CensusPrograms:
             total.add(Walked(*WALK.unpack(answer)[9:]))
         return total
 
-    def begin(self, headers: int) -> None:
+    def begin(self, places: Places) -> None:
         """Forget all marks, and what a census that failed left."""
         self.charges()
         for name in ("marks", "areas", "chunks"):
             self._taken(name, NUMBER, NUMBER)
-        syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, MARKING.pack(headers, 0, 0))
+        start = MARKING.pack(places.headers, places.direct_map, places.page_shift, 0, 0, 0)
+        syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, start)
 
     def mark(self) -> None:
         """Mark the pages that tasks and pipes point at."""
@@ -147,7 +152,7 @@ class CensusPrograms:
     def marks_dropped(self) -> int:
         """How many marks did not fit since begin()."""
         raw = syscalls.map_lookup(self._loaded.maps["marking"], SLOT_ZERO, MARKING.size)
-        dropped: int = MARKING.unpack(raw)[2]
+        dropped: int = MARKING.unpack(raw)[4]
         return dropped
 
     def charges(self) -> list[tuple[int, int, int]]:
@@ -159,10 +164,13 @@ class CensusPrograms:
 
     def owners(self) -> dict[int, RawOwner]:
         """Take the owners by obj_cgroup, and leave none."""
-        return {
-            objcg: RawOwner(cgroup_id, parent_id, css_flags, pending, text(name))
-            for (objcg,), (cgroup_id, parent_id, css_flags, pending, name) in self._taken("owners", NUMBER, OWNER)
-        }
+        found = {}
+        for (objcg,), (cgroup_id, parent_id, css_flags, pending, rows_known, *rows, name) in self._taken(
+            "owners", NUMBER, OWNER
+        ):
+            known = tuple(rows) if rows_known else ()
+            found[objcg] = RawOwner(cgroup_id, parent_id, css_flags, pending, text(name), known)
+        return found
 
     def caches(self) -> dict[int, RawCache]:
         """Read the caches met so far by address."""
@@ -172,9 +180,15 @@ class CensusPrograms:
             for (cache,), (size, object_size, reclaimable, _, name) in rows
         }
 
-    def list_caches(self, known: int) -> None:
-        """Note all caches, starting from the address of one."""
-        self._run("list_caches", NUMBER.pack(known))
+    def list_caches(self, headers: int, start: int, end: int) -> bool:
+        """Note all slab caches, led by the first slab met between two page frames; False when none is met.
+
+        Looks at every LOOK_STRIDE-th page from `start` on.
+        """
+        at, found = start, 0
+        while at < end and not found:
+            _, at, _, found = LIST_CACHES.unpack(self._run("list_caches", LIST_CACHES.pack(headers, at, end, 0)))
+        return bool(found)
 
     def check_base(self, headers: int, base: int, page_shift: int, caches: Iterable[int]) -> tuple[int, int]:
         """Try a base of the direct map; gives how many of our objects were looked at, and how many fit."""

@@ -13,7 +13,8 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,10 +71,15 @@ def describe(name: str, folder: Path = OBJECTS) -> Description:
             why=str(error),
             todo="install the wheel, or run `make build` in a source tree",
         ) from error
-    if facts.get("format") != FORMAT or hashlib.sha256(blob).hexdigest() != facts.get("sha256"):
-        raise Damaged(f"the BPF program '{name}' is not the one that was built", todo="install kmemscope again")
-    cut = facts["data_bytes"]
-    return Description(tuple(facts["maps"]), tuple(facts["programs"]), blob[:cut], blob[cut:])
+    try:
+        if facts["format"] != FORMAT or hashlib.sha256(blob).hexdigest() != facts["sha256"]:
+            raise ValueError("they do not fit together")
+        cut = int(facts["data_bytes"])
+        return Description(tuple(facts["maps"]), tuple(facts["programs"]), blob[:cut], blob[cut:])
+    except (ValueError, TypeError, LookupError) as error:
+        raise Damaged(
+            f"the BPF program '{name}' is not the one that was built", why=str(error), todo="install kmemscope again"
+        ) from error
 
 
 def load(name: str, entries: Mapping[str, int], folder: Path = OBJECTS) -> Loaded:
@@ -89,12 +95,11 @@ def load(name: str, entries: Mapping[str, int], folder: Path = OBJECTS) -> Loade
             todo="run a kernel with BTF, as all current distributions ship",
         )
     skeleton = describe(name, folder)
-    try:
+    with asking("bpf(2) was refused"):
         data_fd = syscalls.map_create(syscalls.MAP_TYPE_ARRAY, 4, len(skeleton.data), 1, b"kmemscope_load")
-    except OSError as error:
-        raise refusal(error, "bpf(2) was refused") from error
     try:
-        return run_loader(skeleton, data_fd, entries)
+        with asking("bpf(2) was refused"):
+            return run_loader(skeleton, data_fd, entries)
     finally:
         os.close(data_fd)
 
@@ -107,7 +112,9 @@ def run_loader(skeleton: Description, data_fd: int, entries: Mapping[str, int]) 
     words = ""
     for size in LOG_BYTES:
         log = ctypes.create_string_buffer(size)
-        again, _ = attempt(skeleton, data_fd, entries, log)
+        again, context = attempt(skeleton, data_fd, entries, log)
+        if again >= 0:  # a signal had come in between
+            return descriptors(skeleton, context)
         words = log.value.decode(errors="replace")
         if again != -errno.ENOSPC:
             break
@@ -140,7 +147,10 @@ def attempt(
 
 
 def descriptors(skeleton: Description, context: bytes) -> Loaded:
-    """Read the descriptors out of the loader's context, and check that they are what they should be."""
+    """Read the descriptors out of the loader's context, and check that they are what they should be.
+
+    Raises Damaged when they are not: a layout that is not ours would give 0, or a descriptor of something else.
+    """
     at = HEADER.size
     maps = {name: MAP.unpack_from(context, at + i * MAP.size)[0] for i, name in enumerate(skeleton.maps)}
     at += MAP.size * len(skeleton.maps)
@@ -149,10 +159,26 @@ def descriptors(skeleton: Description, context: bytes) -> Loaded:
     }
     for fds, kind in ((maps, "bpf-map"), (programs, "bpf-prog")):
         for name, fd in fds.items():
-            # A layout that is not ours would give 0, or a descriptor of something else.
-            if kind not in str(Path(f"/proc/self/fd/{fd}").readlink()):
+            if not is_descriptor(fd, kind):
                 raise Damaged(f"the BPF loader returned no {kind} for '{name}'", todo="install kmemscope again")
     return Loaded(maps, programs)
+
+
+def is_descriptor(fd: int, kind: str) -> bool:
+    """Whether a number is an open descriptor of this kind of BPF object."""
+    try:
+        return Path(f"/proc/self/fd/{fd}").readlink() == Path(f"anon_inode:{kind}")
+    except OSError:
+        return False
+
+
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """Turn the kernel's no to a bpf(2) into an error that starts with these words."""
+    try:
+        yield
+    except OSError as error:
+        raise refusal(error, what) from error
 
 
 def refusal(error: OSError, what: str, words: str = "") -> KmemscopeError:

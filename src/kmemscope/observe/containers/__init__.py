@@ -76,7 +76,9 @@ class Containers:
             names = self._names_of(place)
             if names is not None:
                 return self._identity(place, names)
-        return self._told_by_state(path) or self._unnamed(places.containers, places.pod_uid)
+        # podman keeps runc's states where runc alone does, so a path that tells the runtime comes first
+        told = places.containers and self._runtime_of(places.containers[-1])
+        return (not told and self._told_by_state(path)) or self._unnamed(places.containers, places.pod_uid)
 
     def identify(self, path: str) -> tuple[Container | None, Pod | None]:
         """Container and pod of a cgroup, or of the one that it is nested in."""
