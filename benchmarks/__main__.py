@@ -49,7 +49,10 @@ def measure() -> dict[str, Any]:
         document["startup"] = cold.startup()
         document["load"] = cold.load()
         ground = stack.enter_context(Playground.made())
-        document["why"] = {"as_is": cold.why(ground)}
+        document["why"] = {
+            "as_is": cold.why(ground),
+            "as_is_not_compiled": cold.why(ground, cold.NOT_COMPILED),
+        }
         for number in EXTRA_CGROUPS:
             progress(f"{number} cgroups")
             with ground.cgroups(number):

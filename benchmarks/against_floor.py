@@ -18,11 +18,9 @@ def against_floor(subject: Subject) -> dict[str, Any]:
             {
                 "floor_1_cpu": lambda: floor.read_all(1),
                 "walk_1_cpu": lambda: subject.walk(1),
-                "scan_1_cpu": lambda: subject.taker.scan(1),
                 "census_1_cpu": lambda: subject.take(1),
                 "floor_2_cpus": lambda: floor.read_all(2),
                 "walk_2_cpus": lambda: subject.walk(2),
-                "scan_2_cpus": lambda: subject.taker.scan(2),
                 "census_2_cpus": lambda: subject.take(2),
                 "mark": subject.mark,
             },

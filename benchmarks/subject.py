@@ -13,7 +13,7 @@ from kmemscope.observe.bpf.census_programs import CensusPrograms
 from kmemscope.observe.census import PIECE_PAGES, CensusTaker, memory, possible_cpus
 from kmemscope.observe.memory_ranges import PageRange, pieces
 
-ENTRIES = {"charges": 1 << 16, "owners": 1 << 14, "marks": 1 << 18}
+ENTRIES = {"charges": 1 << 16, "owners": 1 << 14, "marks": 1 << 18, "areas": 1 << 14, "chunks": 1 << 10}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,9 @@ class Subject:
         return sum(piece.end - piece.start for piece in self.pieces)
 
     def walk(self, count: int) -> int:
-        """Count everything and forget the result; gives how many headers were read."""
-        read = self.taker.walk(count).pages
-        self.programs.charges()
-        return read
+        """Count everything, without marks; gives how many headers were read."""
+        self.programs.begin(self.taker.places())
+        return self.taker.walk(count).pages
 
     def mark(self) -> None:
         """Mark what tasks and pipes point at, with no marks left of before."""

@@ -10,16 +10,18 @@
  * What keeps the verifier fast on every kernel: steps are global functions (each verified once, not once for every
  * path that calls it) and all state lives in map values (unknown to the verifier, so loops converge at once).
  *
- * The reader's protocol: set `marking`; run `mark_tasks` and `mark_pipes`; run `walk` slice after slice until every range
- * is done; read and empty `charges`, `owners` and `marks`, read `caches`. Whatever did not fit is counted in `dropped`:
- * then load again with larger maps, and take the census again.
+ * The reader's protocol: empty all maps but `caches`; set `marking`; run `mark_tasks` and `mark_pipes`; run `walk` slice
+ * after slice until every range is done; run `count_chunk` for each of `chunks`; read `charges`, `owners` and `caches`.
+ * Whatever did not fit is counted in `dropped`: then load again with larger maps, and take the census again.
  *
  * All functions together, programs and callbacks included, are at most 32: libbpf 1.1's loader has room for no more.
  */
 #include "kernel.h"
 #include "census.h"
 #include "marks.h"
-#include "scan.h"
+#include "areas.h"
+#include "percpu.h"
+#include "places.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -105,7 +107,7 @@ __noinline int count_slab(u32 index, u32 at)
 		return 0;
 	w->what = cache;
 	w->mixed = 0;
-	w->stride = owner_stride(header, BPF_CORE_READ((struct kmem_cache *)cache, size));
+	w->stride = owner_stride(header, (struct kmem_cache *)cache);
 	w->entries = table + owner_offset() + done * w->stride;
 	w->count = objects - done;
 	if (w->count > TABLE_CHUNK) {
@@ -181,6 +183,11 @@ static long visit(u32 i, struct step *step)
 		if (order > MAX_BLOCK_ORDER || pfn & ((1ULL << order) - 1)) /* torn: it was just allocated */
 			order = 0;
 	} else if (!is_tail(header)) {
+		if ((u64)((struct slab *)header)->slab_cache == w->area_cache && !w->done) {
+			take_over_areas(step->index, at);
+			if (w->paused)
+				return 1;
+		}
 		u64 flags = *(u64 *)(header + flags_offset());
 		if (flags >> bpf_core_enum_value(enum pageflags___any, PG_head___any) & 1)
 			order = compound_order(w->vmemmap + pfn * PAGE_BYTES());
@@ -193,6 +200,8 @@ static long visit(u32 i, struct step *step)
 			if (use == TOP_TABLES && !order)
 				order = top_table_order(w->vmemmap + pfn * PAGE_BYTES());
 			count(w, step->index, owner & ~OWNER_FLAGS, use, 1ULL << order);
+		} else if (!((struct page *)header)->mapping) {
+			note_chunk_of(step->index, header);
 		}
 	}
 	u64 next = at + (1ULL << (order & 31));
@@ -201,16 +210,24 @@ static long visit(u32 i, struct step *step)
 	return 0;
 }
 
-/* Reads n headers from pfn on and marks those to visit: they carry an owner, or start a block. */
+/* Both say it in bit 63, without a branch. */
+#define IS_ZERO(x) ((u64)(u32)(x)-1)
+#define IS_NOT_ZERO(x) (-(u64)(u32)(x))
+
+/* Reads n headers from pfn on and marks those to visit: they carry an owner, start a block, hold vmap_area objects or
+ * point at a chunk of percpu memory. Most of the time goes into this test, so it is as short as it can be and may say
+ * yes too often: visit() looks closely. A pointer into the kernel is told by its highest bit.
+ */
 __noinline int read_batch(u32 index, u64 pfn, u32 n)
 {
 	struct worker *w = WORKER(index);
 	struct step step = {index};
 	struct type_test buddy = is_buddy();
-	u32 head = bpf_core_enum_value(enum pageflags___any, PG_head___any);
-	u64 flags_at = flags_offset(), mask = 0;
+	u32 head = 1U << bpf_core_enum_value(enum pageflags___any, PG_head___any), area_cache = w->area_cache;
+	unsigned char *header = w->headers;
+	u64 mask = 0;
 
-	if (n > BATCH)
+	if (n > BATCH || flags_offset() != FLAGS_OFFSET)
 		return 0;
 	w->pages += n;
 	w->pfn = pfn;
@@ -223,14 +240,19 @@ __noinline int read_batch(u32 index, u64 pfn, u32 n)
 	}
 #pragma unroll
 	for (int j = 0; j < BATCH; j++) {
-		unsigned char *header = w->headers + j * PAGE_BYTES();
-		u64 not_buddy = (((struct page *)header)->page_type & buddy.mask) ^ buddy.want;
-		u64 owned = ((struct page *)header)->memcg_data & (OWNER_TABLE | OWNER_PAGE);
+		u64 pointer = ((struct page *)header)->private, mapping = (u64)((struct page *)header)->mapping;
+		u32 not_buddy = (((struct page *)header)->page_type & buddy.mask) ^ buddy.want;
+		u32 other_cache = (u32)(u64)((struct slab *)header)->slab_cache ^ area_cache;
+		u32 flags = *(u32 *)(header + FLAGS_OFFSET), owner = ((struct page *)header)->memcg_data;
 
-		u64 is_head = *(u64 *)(header + flags_at) >> head & 1;
-
-		mask |= (NOT_ZERO(owned) | (NOT_ZERO(not_buddy) ^ 1) | is_head) << j;
+		if (bpf_core_field_exists(struct page___index, index))
+			pointer |= ((struct page___index *)header)->index;
+		u64 found = (pointer & ~mapping) | IS_ZERO(not_buddy) | IS_ZERO(other_cache) |
+			    IS_NOT_ZERO((flags & head) | (owner & (OWNER_TABLE | OWNER_PAGE)));
+		mask |= found >> 63 << j;
 		KEEP(mask);
+		header += PAGE_BYTES();
+		KEEP(header);
 	}
 	if (n < BATCH)
 		mask &= (1ULL << n) - 1;
@@ -240,11 +262,32 @@ __noinline int read_batch(u32 index, u64 pfn, u32 n)
 	return 0;
 }
 
+static long next_batch(u32 i, struct step *step)
+{
+	struct worker *w = WORKER(step->index);
+	u64 pfn = w->skip_to;
+
+	if (pfn >= w->end)
+		return 1;
+	if (!(i % BATCHES_A_LOOK) && bpf_ktime_get_ns() > w->deadline)
+		return 1;
+	u64 n = w->end - pfn;
+	if (n > BATCH)
+		n = BATCH;
+	w->skip_to = pfn + n;
+	read_batch(step->index, pfn, n);
+	if (w->paused)
+		return 1;
+	if (w->skip_to < pfn + n)
+		w->skip_to = pfn + n;
+	return 0;
+}
+
 struct walk {
-	/* in */
+	/* in; pfn is where to go on, and without an area_cache no page counts as vmalloc */
 	u64 worker, vmemmap, pfn, end, budget_ns;
-	u64 scanning, direct_map, page_shift, area_cache; /* not 0: look for anchors instead of counting (scan.h) */
-	/* out: pfn is where to go on */
+	u64 headers_end, direct_map, page_shift, area_cache;
+	/* out */
 	u64 pages, faults, unowned, races, dropped;
 };
 
@@ -257,11 +300,14 @@ int walk(struct walk *a)
 	w->vmemmap = a->vmemmap;
 	w->skip_to = a->pfn;
 	w->end = a->end;
-	w->scanning = a->scanning;
+	w->deadline = bpf_ktime_get_ns() + a->budget_ns;
+	w->headers_end = a->headers_end;
 	w->direct_map = a->direct_map;
 	w->page_shift = a->page_shift;
 	w->area_cache = a->area_cache;
-	w->deadline = bpf_ktime_get_ns() + a->budget_ns;
+	if (w->area_slab != a->pfn) /* else this goes on with a slab that was not done when its time was up */
+		w->area_slab = NO_SLAB;
+	w->paused = 0;
 	w->pages = w->faults = w->unowned = w->races = w->dropped = 0;
 	bpf_loop(BATCHES_A_SLICE, next_batch, &step, 0);
 	bpf_loop(SLOTS, flush, &step, 0);

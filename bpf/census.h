@@ -102,10 +102,15 @@ struct worker {
 	u64 vmemmap, pfn, end, skip_to, mask, deadline;
 	/* the slab being visited: objects done, owner table entries in hand, groups of them with more than one owner */
 	u64 done, count, entries, stride, what, mixed;
-	/* for the scan */
-	u64 scanning, direct_map, page_shift, area_cache;
-	/* the percpu chunk being counted: its tables, the unit of the first entry in hand, the end of an allocation */
-	u64 owners, entry_bytes, entry_offset, bounds, units, first_unit, end_unit, failed;
+	/* the slab of vmap_area objects being visited, its objects and the one that comes next, the area in hand */
+	u64 area_slab, area_first, area_bytes, area_objects, area_object, area_table, area_pages, area_page;
+	unsigned char area_header[HEADER_MAX];
+	u64 paused; /* in the midst of such a slab */
+	/* the percpu chunk in hand: its tables, the unit that the part in `table` starts with, and what is counted there */
+	u64 chunk_owners, chunk_entry_bytes, chunk_entry_offset, chunk_bounds, chunk_units, chunk_failed;
+	u64 chunk_unit, chunk_entry, chunk_end;
+	/* as the reader found them */
+	u64 direct_map, page_shift, area_cache, headers_end;
 	/* reported */
 	u64 pages, faults, unowned, races, dropped;
 };
@@ -134,6 +139,9 @@ const unsigned char bit_position[64] = {
 	44, 32, 23, 11, 46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,	13, 8,	7,  6,
 };
 
+/* All of kernel space on every architecture, with 4 levels of page tables or 5. */
+#define KERNEL_POINTER(x) ((x) >> 56 == 0xff)
+
 #define WORKER(index) (&workers[(index) & (WORKERS - 1)])
 
 /* Makes the compiler finish x here: left free, it starts all steps of an unrolled loop at once and spills them. */
@@ -154,10 +162,6 @@ const unsigned char bit_position[64] = {
 struct step {
 	u32 index;
 };
-
-/* Two ways to look at a batch of headers: count what is charged (census.bpf.c), look for anchors (scan.h). */
-int read_batch(u32 index, u64 pfn, u32 n);
-int scan_batch(u32 index, u64 pfn, u32 n);
 
 /* --- counting ----------------------------------------------------------------------------------------------- */
 
@@ -271,30 +275,6 @@ static __always_inline void count(struct worker *w, u32 index, u64 owner, u64 wh
 static long flush(u32 i, struct step *step)
 {
 	flush_slot(step->index, i);
-	return 0;
-}
-
-/* --- walking ----------------------------------------------------------------------------------------------- */
-
-static long next_batch(u32 i, struct step *step)
-{
-	struct worker *w = WORKER(step->index);
-	u64 pfn = w->skip_to;
-
-	if (pfn >= w->end)
-		return 1;
-	if (!(i % BATCHES_A_LOOK) && bpf_ktime_get_ns() > w->deadline)
-		return 1;
-	u64 n = w->end - pfn;
-	if (n > BATCH)
-		n = BATCH;
-	w->skip_to = pfn + n;
-	if (w->scanning)
-		scan_batch(step->index, pfn, n);
-	else
-		read_batch(step->index, pfn, n);
-	if (w->skip_to < pfn + n)
-		w->skip_to = pfn + n;
 	return 0;
 }
 

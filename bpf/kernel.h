@@ -329,6 +329,11 @@ static __always_inline struct type_test is_large_kmalloc(void)
 	return (struct type_test){0, 1};
 }
 
+/* The flags are the first word of a header in every kernel. The walk relies on it, and looks at nothing where it is not
+ * so: there the census would find nothing, and the reader says so.
+ */
+#define FLAGS_OFFSET 0
+
 static __always_inline u64 flags_offset(void)
 {
 	if (bpf_core_field_exists(struct page___word, flags))
@@ -363,13 +368,13 @@ static __always_inline u64 compound_order(u64 address)
 	return order <= MAX_BLOCK_ORDER ? order : 0;
 }
 
-static __always_inline u64 owner_stride(const void *header, u64 object_bytes)
+static __always_inline u64 owner_stride(const void *header, struct kmem_cache *cache)
 {
 	if (bpf_core_field_exists(struct slab___stride, stride))
 		return ((const struct slab___stride *)header)->stride;
 	if (bpf_core_field_exists(struct slab___inside, obj_exts_in_object) &&
 	    BPF_CORE_READ_BITFIELD((const struct slab___inside *)header, obj_exts_in_object))
-		return object_bytes;
+		return BPF_CORE_READ(cache, size);
 	if (bpf_core_type_exists(struct slabobj_ext___plain))
 		return bpf_core_type_size(struct slabobj_ext___plain);
 	return sizeof(void *);

@@ -7,7 +7,7 @@
 
 #include "census.h"
 
-__noinline int mark_page_as(u64 page, u64 use, u64 flags)
+__noinline int mark_page(u64 page, u64 use)
 {
 	u32 zero = 0;
 	struct marking *m = bpf_map_lookup_elem(&marking, &zero);
@@ -15,14 +15,9 @@ __noinline int mark_page_as(u64 page, u64 use, u64 flags)
 	if (!m || page < m->vmemmap)
 		return 0;
 	u64 pfn = (page - m->vmemmap) / PAGE_BYTES();
-	if (bpf_map_update_elem(&marks, &pfn, &use, flags) && !bpf_map_lookup_elem(&marks, &pfn))
+	if (bpf_map_update_elem(&marks, &pfn, &use, BPF_ANY))
 		m->dropped++;
 	return 0;
-}
-
-static __always_inline void mark_page(u64 page, u64 use)
-{
-	mark_page_as(page, use, BPF_ANY);
 }
 
 /* Written for every object seen, so that one read(2) of the iterator covers a bounded number of them. */

@@ -38,15 +38,21 @@ PERCPU_UNITS = 9
 PERCPU_OBJECTS = 10
 PERCPU_UNIT_BYTES = 4
 """PCPU_MIN_ALLOC_SIZE, include/linux/percpu.h."""
-ENTRIES = {"charges": (1 << 14, 32), "owners": (1 << 12, 2), "marks": (1 << 15, 64)}
+ENTRIES = {
+    "charges": (1 << 14, 32),
+    "owners": (1 << 12, 2),
+    "marks": (1 << 15, 64),
+    "areas": (1 << 13, 8),
+    "chunks": (1 << 10, 1),
+}
 """Sizes of the result maps to begin with: the least, and how many more for each cgroup."""
 ROUNDS = 6
-PIECE_PAGES = 1 << 18
+PIECE_PAGES = 1 << 17
+"""Small enough that two workers end at about the same time: half a GiB, about a millisecond."""
 OWNER_POINTER_BYTES = 8
 """Charged with every slab object for its entry in the owner table: obj_full_size(), mm/memcontrol.c, 5.9 to 7.3."""
 CSS_ONLINE = 2
 AREA_CACHE = "vmap_area"
-NO_CACHE = 1
 KERNEL_ROWS = (
     Kind.KERNEL_STACK,
     Kind.PAGETABLES,
@@ -56,7 +62,6 @@ KERNEL_ROWS = (
     Kind.SLAB_UNRECLAIMABLE,
 )
 """struct owner.rows of bpf/census.h."""
-"""The address of no slab cache."""
 INIT_PID_NAMESPACE = Path("pid:[4026531836]")
 """PROC_PID_INIT_INO, include/linux/proc_ns.h."""
 PID_NAMESPACE = Path("/proc/self/ns/pid")
@@ -64,7 +69,8 @@ IOMEM = Path("/proc/iomem")
 BLOCKS = Path("/sys/devices/system/memory")
 MEMINFO = Path("/proc/meminfo")
 
-Sums = dict[tuple[int, Kind, str | None, str | None], list[int]]
+SumKey = tuple[int, Kind, str | None, str | None]
+Sums = dict[SumKey, list[int]]
 
 
 class CensusTaker:
@@ -78,7 +84,12 @@ class CensusTaker:
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
         self._cpus = cpus
         self._names: Mapping[str, tuple[str, ...]] = merged_names()
-        self._places: Places | None = None
+        self._places = Places(
+            headers=self._headers.base,
+            headers_end=self._headers.base + self._end_of_ram * self._headers.header_bytes,
+            page_shift=self._page_bytes.bit_length() - 1,
+        )
+        self._places_found = False
 
     @classmethod
     def open(cls, cgroups: int = 0) -> Self:
@@ -116,9 +127,7 @@ class CensusTaker:
         """
         for _ in range(ROUNDS):
             started = time.perf_counter()
-            self._programs.charges()  # drop what a failed census left
             self.mark()
-            self.scan()
             marks_dropped = self._programs.marks_dropped()
             witness()
             walked = self.walk()
@@ -126,7 +135,7 @@ class CensusTaker:
             witness()
             if not marks_dropped and not walked.dropped:
                 return self._result(walked, unread, started)
-            self._programs.grow(("marks",) if marks_dropped else ("charges", "owners"))
+            self._programs.grow(("marks",) if marks_dropped else ("charges", "owners", "areas", "chunks"))
         raise KernelUnsupported(
             "the census did not fit into any map that this kernel allows",
             why=f"{walked.dropped} counts and {marks_dropped} marks were dropped in the last of {ROUNDS} rounds",
@@ -134,8 +143,7 @@ class CensusTaker:
 
     def mark(self) -> None:
         """Mark what tasks and pipes point at, with no marks left of before."""
-        places = self.places()
-        self._programs.start_marking(self._headers.base, places.direct_map, places.page_shift)
+        self._programs.begin(self.places())
         self._programs.mark()
 
     def walk(self, count: int = workers.WORKERS) -> Walked:
@@ -143,31 +151,24 @@ class CensusTaker:
         total = [Walked() for _ in range(count)]
 
         def work(worker: int, piece: PageRange) -> None:
-            total[worker].add(self._programs.walk(worker, self._headers.base, piece.start, piece.end))
+            total[worker].add(self._programs.walk(worker, self._places, piece.start, piece.end))
 
         workers.share(self._pieces, work, count)
         for each in total[1:]:
             total[0].add(each)
         return total[0]
 
-    def scan(self, count: int = workers.WORKERS) -> None:
-        """Find what the walk cannot tell from page headers alone, on `count` workers: vmalloc areas, percpu chunks."""
-        places = self.places()
-
-        def work(worker: int, piece: PageRange) -> None:
-            self._programs.walk(worker, self._headers.base, piece.start, piece.end, places)
-
-        workers.share(self._pieces, work, count)
-
     def places(self) -> Places:
-        """Where the direct map and the vmap_area objects are, found at the first call; not found, no page matches."""
-        self._places = self._places or self._find_places()
+        """Where things are in this kernel, found at the first call."""
+        if not self._places_found:
+            self._places, self._places_found = self._find_places(), True
         return self._places
 
     def _find_places(self) -> Places:
-        page_shift = self._page_bytes.bit_length() - 1
+        """Find the direct map and the cache of vmap_area objects, once; without them no page counts as vmalloc."""
+        places = self._places
         any(
-            self._programs.list_caches(self._headers.base, piece.start + offset, piece.end)
+            self._programs.list_caches(places.headers, piece.start + offset, piece.end)
             for offset in range(LOOK_STRIDE)
             for piece in self._pieces
         )
@@ -175,19 +176,20 @@ class CensusTaker:
         for address, cache in self._programs.caches().items():
             for name in self._names.get(cache.name, (cache.name,)):
                 addresses[name] = address
-        base = direct_map.find(
-            self._programs, self._headers, addresses, self._end_of_ram * self._page_bytes, page_shift
-        )
-        found = base is not None and AREA_CACHE in addresses
-        return Places(base or 0, page_shift, addresses[AREA_CACHE] if found else NO_CACHE)
+        ram_bytes = self._end_of_ram << places.page_shift
+        base = direct_map.find(self._programs, self._headers, addresses, ram_bytes, places.page_shift)
+        if base is None or AREA_CACHE not in addresses:
+            return places
+        return replace(places, direct_map=base, area_cache=addresses[AREA_CACHE])
 
     def _result(self, walked: Walked, percpu_unread: int, started: float) -> Census:
         sums: Sums = defaultdict(lambda: [0, 0])
         caches = self._programs.caches()
         owners = self._programs.owners()
         self._add_charges(sums, owners, caches)
+        settle(sums)
         return Census(
-            charges=tuple(Charge(*key, *entry) for key, entry in sorted(sums.items(), key=str)),
+            charges=tuple(Charge(*key, *entry) for key, entry in sorted(sums.items(), key=order)),
             caches=self._slab_caches(caches.values(), {cache for _, _, cache, _ in sums}),
             owners=merged_owners(owners.values()),
             pages=walked.pages,
@@ -251,13 +253,32 @@ class CensusTaker:
             notes.append("this kernel's stacks are not vmalloc areas, so they count as other pages")
         if not self._headers.large_kmalloc_type:
             notes.append("before kernel 6.16 a large kmalloc looks like any other block of pages")
-        if self._places and self._places.area_cache == NO_CACHE:
+        if not self._places.area_cache:
             notes.append("the direct map was not found, so vmalloc counts as other pages")
         if percpu_unread:
             notes.append("percpu memory could not be read")
         if walked.faults:
             notes.append(f"{walked.faults} page headers or owner tables could not be read")
         return tuple(notes)
+
+
+def order(row: tuple[SumKey, list[int]]) -> tuple[int, str, str, str]:
+    """Tell the place of a charge among others, so that equal censuses look equal."""
+    cgroup_id, kind, cache, what = row[0]
+    return cgroup_id, kind.value, cache or "", what or ""
+
+
+def settle(sums: Sums) -> None:
+    """Drop the rows of which nothing is left once the pages of vmalloc areas were taken over from them.
+
+    Less than nothing is left when areas were made during the walk: then some of their pages had not been counted.
+    """
+    for cgroup_id, kind, cache, what in [key for key, (pages, _) in sums.items() if pages <= 0]:
+        pages, amount = sums.pop((cgroup_id, kind, cache, what))
+        if pages:
+            vmalloc = sums[cgroup_id, Kind.VMALLOC, None, None]
+            vmalloc[0] += pages
+            vmalloc[1] += amount
 
 
 def merged_owners(payers: Iterable[RawOwner]) -> tuple[Owner, ...]:

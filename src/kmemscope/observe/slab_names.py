@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 
 SLAB = Path("/sys/kernel/slab")
 
@@ -17,14 +18,18 @@ def merged_names(folder: Path = SLAB) -> Mapping[str, tuple[str, ...]]:
     """
     groups: dict[str, set[str]] = defaultdict(set)
     try:
-        entries = list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith(":"):
+                    groups[folder_of(entry)].add(entry.name)
     except OSError:
         return {}
-    for entry in entries:
-        try:
-            link = entry.readlink().name if entry.is_symlink() else entry.name
-        except OSError:
-            continue
-        if not entry.name.startswith(":"):
-            groups[link].add(entry.name)
     return {name: tuple(sorted(names)) for names in groups.values() for name in names}
+
+
+def folder_of(entry: os.DirEntry[str]) -> str:
+    """Name of the folder that an entry is or links to."""
+    try:
+        return PurePath(os.readlink(entry)).name if entry.is_symlink() else entry.name  # noqa: PTH115 - is a DirEntry
+    except OSError:  # it went away
+        return entry.name

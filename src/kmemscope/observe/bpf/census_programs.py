@@ -15,21 +15,35 @@ WALK = struct.Struct("=14Q")
 MARKING = struct.Struct("=6Q")
 CHARGE_KEY = struct.Struct("=QQ")
 NUMBER = struct.Struct("=Q")
+COUNT = struct.Struct("=q")
 OWNER = struct.Struct("=QQIIQ6q64s")
 CACHE = struct.Struct("=IIII48s")
 LIST_CACHES = struct.Struct("=4Q")
 COUNT_CHUNK = struct.Struct("=4Q")
 CHECK_BASE = struct.Struct("=10Q")
-LOOK_STRIDE = 256
 PROBE = struct.Struct("=7Q")
 SLOT_ZERO = struct.pack("=I", 0)
 
+MAP_SIZES = {
+    "charges": (CHARGE_KEY.size, NUMBER.size),
+    "owners": (NUMBER.size, OWNER.size),
+    "caches": (NUMBER.size, CACHE.size),
+    "marks": (NUMBER.size, NUMBER.size),
+    "areas": (NUMBER.size, NUMBER.size),
+    "chunks": (NUMBER.size, NUMBER.size),
+    "marking": (len(SLOT_ZERO), MARKING.size),
+}
+"""Map -> bytes of its keys and values."""
+MAPS_REFUSED = "the kernel refused to read or write a BPF map"
+
+LOOK_STRIDE = 256
+NO_CACHE = 1
+"""The address of no slab cache."""
 SLICE_NS = 4_000_000
 """Time after which a walk returns to us: far below 10 ms, so that nothing else waits for its CPU."""
 ITERATOR_BYTES = 16384
 """Objects an iterator visits in one read(2): an eighth of this."""
 GROWTH = 4
-MAPS_REFUSED = "the kernel refused to read or write a BPF map"
 
 
 @dataclass(slots=True)
@@ -53,11 +67,16 @@ class Walked:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where objects are found: base of the direct map (0: not known), page shift, cache of vmap_area objects."""
+    """Where things are in this kernel, as the walk needs them."""
 
-    direct_map: int
+    headers: int
+    """Address of the header of page frame 0."""
+    headers_end: int
+    """Address behind the header of the last page frame of RAM."""
     page_shift: int
-    area_cache: int
+    direct_map: int = 0
+    area_cache: int = 0
+    """Address of the slab cache of vmap_area objects; without it and the direct map no page counts as vmalloc."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +119,7 @@ class CensusPrograms:
 
     def __init__(self, entries: Mapping[str, int]) -> None:
         self._entries = dict(entries)
-        self._loaded = skeleton.load("census", self._entries)
+        self._loaded = self._load()
 
     def close(self) -> None:
         """Unload the programs and free the maps."""
@@ -111,7 +130,7 @@ class CensusPrograms:
         for name in names:
             self._entries[name] *= GROWTH
         self._loaded.close()
-        self._loaded = skeleton.load("census", self._entries)
+        self._loaded = self._load()
 
     def probe(self, pipe_fd: int) -> Probed:
         """Ask for the header of the page in a pipe, and for what BTF says."""
@@ -119,24 +138,22 @@ class CensusPrograms:
         _, page, task, header_bytes, header_max, stack_areas, large = PROBE.unpack(answer)
         return Probed(page, task, header_bytes, header_max, bool(stack_areas), bool(large))
 
-    def walk(self, worker: int, headers: int, start: int, end: int, places: Places | None = None) -> Walked:
-        """Visit the pages from `start` up to `end` on one worker, slice by slice.
-
-        Counts what is charged; or, given places, marks the pages of vmalloc areas and notes percpu chunks.
-        """
+    def walk(self, worker: int, places: Places, start: int, end: int) -> Walked:
+        """Count the pages from `start` up to `end` on one worker, slice by slice."""
         total, at = Walked(), start
-        mode = (1, places.direct_map, places.page_shift, places.area_cache) if places else (0, 0, 0, 0)
+        where = (places.headers_end, places.direct_map, places.page_shift, places.area_cache or NO_CACHE)
         while at < end:
-            answer = WALK.unpack(self._run("walk", WALK.pack(worker, headers, at, end, SLICE_NS, *mode, *(0,) * 5)))
-            at = answer[2]
-            total.add(Walked(*answer[9:]))
+            answer = self._run("walk", WALK.pack(worker, places.headers, at, end, SLICE_NS, *where, 0, 0, 0, 0, 0))
+            at = WALK.unpack(answer)[2]
+            total.add(Walked(*WALK.unpack(answer)[9:]))
         return total
 
-    def start_marking(self, headers: int, direct_map: int, page_shift: int) -> None:
-        """Forget all marks of before; a direct map of 0 is not known."""
-        self._taken("marks", NUMBER.size, NUMBER.size)
-        self._taken("chunks", NUMBER.size, NUMBER.size)
-        start = MARKING.pack(headers, direct_map, page_shift, 0, 0, 0)
+    def begin(self, places: Places) -> None:
+        """Forget all marks, and what a census that failed left."""
+        self.charges()
+        for name in ("marks", "areas", "chunks"):
+            self._taken(name, NUMBER, NUMBER)
+        start = MARKING.pack(places.headers, places.direct_map, places.page_shift, 0, 0, 0)
         with skeleton.asking(MAPS_REFUSED):
             syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, start)
 
@@ -147,35 +164,35 @@ class CensusPrograms:
                 syscalls.iter_run(self._loaded.programs[program], ITERATOR_BYTES)
 
     def marks_dropped(self) -> int:
-        """How many marks did not fit since start_marking()."""
+        """How many marks did not fit since begin()."""
         with skeleton.asking(MAPS_REFUSED):
             raw = syscalls.map_lookup(self._loaded.maps["marking"], SLOT_ZERO, MARKING.size)
         dropped: int = MARKING.unpack(raw)[4]
         return dropped
 
     def charges(self) -> list[tuple[int, int, int]]:
-        """Take the result: (obj_cgroup, use, count), and leave none."""
-        return [
-            (*CHARGE_KEY.unpack(key), NUMBER.unpack(value)[0])
-            for key, value in self._taken("charges", CHARGE_KEY.size, NUMBER.size)
-        ]
+        """Take the result: (obj_cgroup, use, count), and leave none.
+
+        A count may be negative: pages that were taken over to another use, but not met as what they look like.
+        """
+        return [(owner, use, count) for (owner, use), (count,) in self._taken("charges", CHARGE_KEY, COUNT)]
 
     def owners(self) -> dict[int, RawOwner]:
         """Take the owners by obj_cgroup, and leave none."""
         found = {}
-        for key, value in self._taken("owners", NUMBER.size, OWNER.size):
-            cgroup_id, parent_id, css_flags, pending, rows_known, *rows, name = OWNER.unpack(value)
+        for (objcg,), (cgroup_id, parent_id, css_flags, pending, rows_known, *rows, name) in self._taken(
+            "owners", NUMBER, OWNER
+        ):
             known = tuple(rows) if rows_known else ()
-            found[NUMBER.unpack(key)[0]] = RawOwner(cgroup_id, parent_id, css_flags, pending, text(name), known)
+            found[objcg] = RawOwner(cgroup_id, parent_id, css_flags, pending, text(name), known)
         return found
 
     def caches(self) -> dict[int, RawCache]:
         """Read the caches met so far by address."""
-        found = {}
-        for key, value in self._read("caches", NUMBER.size, CACHE.size, empty=False):
-            size, object_size, reclaimable, _, name = CACHE.unpack(value)
-            found[NUMBER.unpack(key)[0]] = RawCache(size, object_size, bool(reclaimable), text(name))
-        return found
+        return {
+            cache: RawCache(size, object_size, bool(reclaimable), text(name))
+            for (cache,), (size, object_size, reclaimable, _, name) in self._rows("caches", NUMBER, CACHE, empty=False)
+        }
 
     def list_caches(self, headers: int, start: int, end: int) -> bool:
         """Note all slab caches, led by the first slab met between two page frames; False when none is met.
@@ -194,8 +211,8 @@ class CensusPrograms:
         return checked, matched
 
     def chunks(self) -> list[int]:
-        """Addresses of the percpu chunks that the scan found."""
-        return [NUMBER.unpack(key)[0] for key, _ in self._taken("chunks", NUMBER.size, NUMBER.size)]
+        """Addresses of the percpu chunks that the walk found."""
+        return [chunk for (chunk,), _ in self._taken("chunks", NUMBER, NUMBER)]
 
     def count_chunk(self, address: int, page_bytes: int) -> tuple[bool, int]:
         """Count one percpu chunk into the charges; gives whether all was read, and how much did not fit."""
@@ -204,16 +221,27 @@ class CensusPrograms:
         )
         return not failed, dropped
 
+    def _load(self) -> skeleton.Loaded:
+        loaded = skeleton.load("census", self._entries)
+        try:
+            skeleton.check_sizes(loaded, MAP_SIZES)
+        except BaseException:
+            loaded.close()
+            raise
+        return loaded
+
     def _run(self, program: str, arguments: bytes) -> bytes:
         with skeleton.asking(f"the kernel refused to run the BPF program '{program}'"):
             return syscalls.prog_run(self._loaded.programs[program], arguments)[1]
 
-    def _taken(self, name: str, key_bytes: int, value_bytes: int) -> list[tuple[bytes, bytes]]:
-        return self._read(name, key_bytes, value_bytes, empty=True)
+    def _taken(self, name: str, key: struct.Struct, value: struct.Struct) -> list[tuple[syscalls.Row, syscalls.Row]]:
+        return self._rows(name, key, value, empty=True)
 
-    def _read(self, name: str, key_bytes: int, value_bytes: int, *, empty: bool) -> list[tuple[bytes, bytes]]:
+    def _rows(
+        self, name: str, key: struct.Struct, value: struct.Struct, *, empty: bool
+    ) -> list[tuple[syscalls.Row, syscalls.Row]]:
         with skeleton.asking(MAPS_REFUSED):
-            return list(syscalls.map_items(self._loaded.maps[name], key_bytes, value_bytes, empty=empty))
+            return list(syscalls.map_items(self._loaded.maps[name], key, value, empty=empty))
 
 
 def text(raw: bytes) -> str:

@@ -7,10 +7,11 @@ Every function raises OSError with the kernel's errno.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
-import platform
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 SYSCALL_NUMBER = {"x86_64": 321, "aarch64": 280}
 
@@ -31,20 +32,24 @@ ATTACH_ITER = 28
 PROG_SLEEPABLE = 16
 
 BATCH_ENTRIES = 8192
-ENOENT = 2
-ENOSPC = 28
 
 libc = ctypes.CDLL(None, use_errno=True)
 address = ctypes.addressof
 
 
+def syscall_number() -> int:
+    """Number of bpf(2) on this machine."""
+    machine = os.uname().machine
+    number = SYSCALL_NUMBER.get(machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, f"bpf(2) on {machine} is not known to this program")
+    return number
+
+
 def bpf(command: int, attributes: bytes) -> tuple[int, bytes]:
     """Call bpf(2); returns its result and the attributes as the kernel left them."""
-    number = SYSCALL_NUMBER.get(platform.machine())
-    if number is None:
-        raise OSError(38, f"bpf(2) on {platform.machine()} is not known to this program")
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    result = libc.syscall(number, command, buffer, len(attributes))
+    result = libc.syscall(syscall_number(), command, buffer, len(attributes))
     if result < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
@@ -71,7 +76,10 @@ def map_lookup(fd: int, key: bytes, value_bytes: int) -> bytes:
     return values.raw
 
 
-def map_items(fd: int, key_bytes: int, value_bytes: int, *, empty: bool) -> Iterator[tuple[bytes, bytes]]:
+Row = tuple[Any, ...]
+
+
+def map_items(fd: int, key: struct.Struct, value: struct.Struct, *, empty: bool) -> Iterator[tuple[Row, Row]]:
     """Read a whole hash map, some thousand entries a call, and empty it if asked (batches: kernel 5.6)."""
     command = LOOKUP_AND_DELETE_BATCH if empty else LOOKUP_BATCH
     room = BATCH_ENTRIES
@@ -79,8 +87,8 @@ def map_items(fd: int, key_bytes: int, value_bytes: int, *, empty: bool) -> Iter
     started = False
     more = True
     while more:
-        keys = ctypes.create_string_buffer(room * key_bytes)
-        values = ctypes.create_string_buffer(room * value_bytes)
+        keys = ctypes.create_string_buffer(room * key.size)
+        values = ctypes.create_string_buffer(room * value.size)
         here = ctypes.create_string_buffer(position.raw, 4)
         attributes = ctypes.create_string_buffer(
             struct.pack(
@@ -90,23 +98,21 @@ def map_items(fd: int, key_bytes: int, value_bytes: int, *, empty: bool) -> Iter
             56,
         )  # fmt: skip
         # Not bpf(): the number of entries is written back even when the call says ENOENT, "that was the last".
-        number = SYSCALL_NUMBER[platform.machine()]
-        if libc.syscall(number, command, attributes, 56) < 0:
+        if libc.syscall(syscall_number(), command, attributes, 56) < 0:
             error = ctypes.get_errno()
-            if error == ENOSPC:  # one hash bucket holds more than there is room for
+            if error == errno.ENOSPC:  # one hash bucket holds more than there is room for
                 room *= 4
                 continue
-            if error != ENOENT:
+            if error != errno.ENOENT:
                 raise OSError(error, os.strerror(error))
             more = False
         started = True
         found: int = struct.unpack_from("=I", attributes, 32)[0]
-        key_data, value_data = keys.raw, values.raw
-        for i in range(found):
-            yield (
-                key_data[i * key_bytes : (i + 1) * key_bytes],
-                value_data[i * value_bytes : (i + 1) * value_bytes],
-            )
+        yield from zip(
+            key.iter_unpack(ctypes.string_at(keys, found * key.size)),
+            value.iter_unpack(ctypes.string_at(values, found * value.size)),
+            strict=True,
+        )
 
 
 def prog_run(fd: int, context: bytes) -> tuple[int, bytes]:
