@@ -119,6 +119,9 @@ def residual_parts(observation: Observation, census: Census, ids: set[int], targ
     ]
     if target.version == 2:
         parts.append(ResidualPart("memory.stat is up to 2 s old", STALE_PAGES_A_CPU * cpus * page))
+    if target.dying_descendants:
+        # Each keeps the rest of its last page until it is freed, also when no object leads to it any more.
+        parts.append(ResidualPart("removed cgroups that are not freed yet", target.dying_descendants * page))
     if observation.charged:
         moved = abs(observation.charged.after_bytes - observation.charged.before_bytes)
         parts.append(ResidualPart("it changed while it was counted", moved))

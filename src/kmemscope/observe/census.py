@@ -128,17 +128,17 @@ class CensusTaker:
         for _ in range(ROUNDS):
             started = time.perf_counter()
             self.mark()
-            marks_dropped = self._programs.marks_dropped()
+            marked = self._programs.marked()
             witness()
             walked = self.walk()
             unread = self._count_percpu(walked)
             witness()
-            if not marks_dropped and not walked.dropped:
-                return self._result(walked, unread, started)
-            self._programs.grow(("marks",) if marks_dropped else ("charges", "owners", "areas", "chunks"))
+            if not marked.dropped and not walked.dropped:
+                return self._result(walked, unread, marked.stack_pages, started)
+            self._programs.grow(("marks",) if marked.dropped else ("charges", "owners", "areas", "chunks"))
         raise KernelUnsupported(
             "the census did not fit into any map that this kernel allows",
-            why=f"{walked.dropped} counts and {marks_dropped} marks were dropped in the last of {ROUNDS} rounds",
+            why=f"{walked.dropped} counts and {marked.dropped} marks were dropped in the last of {ROUNDS} rounds",
         )
 
     def mark(self) -> None:
@@ -182,12 +182,15 @@ class CensusTaker:
             return places
         return replace(places, direct_map=base, area_cache=addresses[AREA_CACHE])
 
-    def _result(self, walked: Walked, percpu_unread: int, started: float) -> Census:
+    def _result(self, walked: Walked, percpu_unread: int, stack_pages: int, started: float) -> Census:
         sums: Sums = defaultdict(lambda: [0, 0])
         caches = self._programs.caches()
         owners = self._programs.owners()
         self._add_charges(sums, owners, caches)
         settle(sums)
+        for (_, kind, _, _), entry in sums.items():
+            if kind is Kind.KERNEL_STACK:  # counted in pages until here
+                entry[0] //= stack_pages
         return Census(
             charges=tuple(Charge(*key, *entry) for key, entry in sorted(sums.items(), key=order)),
             caches=self._slab_caches(caches.values(), {cache for _, _, cache, _ in sums}),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kmemscope.observe.bpf import skeleton, syscalls
 
 WALK = struct.Struct("=14Q")
-MARKING = struct.Struct("=6Q")
+MARKING = struct.Struct("=7Q")
 CHARGE_KEY = struct.Struct("=QQ")
 NUMBER = struct.Struct("=Q")
 COUNT = struct.Struct("=q")
@@ -77,6 +77,14 @@ class Places:
     direct_map: int = 0
     area_cache: int = 0
     """Address of the slab cache of vmap_area objects; without it and the direct map no page counts as vmalloc."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What marking gave: marks that did not fit, and the pages of one kernel stack."""
+
+    dropped: int
+    stack_pages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +161,7 @@ class CensusPrograms:
         self.charges()
         for name in ("marks", "areas", "chunks"):
             self._taken(name, NUMBER, NUMBER)
-        start = MARKING.pack(places.headers, places.direct_map, places.page_shift, 0, 0, 0)
+        start = MARKING.pack(places.headers, places.direct_map, places.page_shift, 0, 0, 0, 0)
         with skeleton.asking(MAPS_REFUSED):
             syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, start)
 
@@ -163,12 +171,12 @@ class CensusPrograms:
             with skeleton.asking(f"the kernel refused to run the BPF iterator '{program}'"):
                 syscalls.iter_run(self._loaded.programs[program], ITERATOR_BYTES)
 
-    def marks_dropped(self) -> int:
-        """How many marks did not fit since begin()."""
+    def marked(self) -> Marked:
+        """What marking gave since begin()."""
         with skeleton.asking(MAPS_REFUSED):
             raw = syscalls.map_lookup(self._loaded.maps["marking"], SLOT_ZERO, MARKING.size)
-        dropped: int = MARKING.unpack(raw)[4]
-        return dropped
+        *_, dropped, _, stack_pages = MARKING.unpack(raw)
+        return Marked(dropped, stack_pages or 1)
 
     def charges(self) -> list[tuple[int, int, int]]:
         """Take the result: (obj_cgroup, use, count), and leave none.
