@@ -16,6 +16,8 @@ struct {
 	__type(value, u64);
 } chunks SEC(".maps");
 
+#define UNIT_PAGES_MAX (1 << 14)
+
 __noinline int note_chunk(u32 index, u64 address)
 {
 	struct pcpu_chunk *chunk = (void *)address;
@@ -23,13 +25,20 @@ __noinline int note_chunk(u32 index, u64 address)
 	u64 link = address + bpf_core_field_offset(struct pcpu_chunk, list);
 
 	if (pages) {
-		*pages += 1;
+		__sync_fetch_and_add(pages, 1);
 		return 0;
 	}
-	/* Anything may look like a pointer. A chunk is in a list whose neighbours point back at it. */
+	/* Anything may look like a pointer. A chunk is in a list with others or the list's head, its neighbours point back
+	 * at it, and its numbers fit each other; a freed object that only points at itself is none.
+	 */
 	struct list_head *next = BPF_CORE_READ(chunk, list.next), *prev = BPF_CORE_READ(chunk, list.prev);
-	if (!KERNEL_POINTER((u64)next) || !KERNEL_POINTER((u64)prev) || (u64)BPF_CORE_READ(next, prev) != link ||
-	    (u64)BPF_CORE_READ(prev, next) != link || BPF_CORE_READ(chunk, nr_pages) <= 0)
+	int unit_pages = BPF_CORE_READ(chunk, nr_pages), populated = BPF_CORE_READ(chunk, nr_populated);
+	if (!KERNEL_POINTER((u64)next) || !KERNEL_POINTER((u64)prev) || (u64)next == link ||
+	    (u64)BPF_CORE_READ(next, prev) != link || (u64)BPF_CORE_READ(prev, next) != link)
+		return 0;
+	if (unit_pages <= 0 || unit_pages > UNIT_PAGES_MAX || populated <= 0 || populated > unit_pages ||
+	    BPF_CORE_READ(chunk, free_bytes) < 0 || !KERNEL_POINTER((u64)BPF_CORE_READ(chunk, base_addr)) ||
+	    !KERNEL_POINTER((u64)BPF_CORE_READ(chunk, bound_map)))
 		return 0;
 	if (bpf_map_update_elem(&chunks, &address, &one, BPF_NOEXIST) && !bpf_map_lookup_elem(&chunks, &address))
 		WORKER(index)->dropped++;
@@ -85,6 +94,10 @@ static long count_percpu(u32 i, struct step *step)
 	u64 owner = *(u64 *)((char *)w->table + at) & ~OWNER_FLAGS;
 	if (!owner)
 		return 0;
+	if (!KERNEL_POINTER(owner) || bpf_ktime_get_ns() > w->deadline) {
+		w->chunk_failed = 1;
+		return 1;
+	}
 	w->chunk_end = unit + 1;
 	bpf_loop(BOUND_WORDS_MAX, find_end, step, 0);
 	u64 end = w->chunk_end > w->chunk_units ? w->chunk_units : w->chunk_end;
@@ -117,7 +130,7 @@ static long read_owners(u32 i, struct step *step)
 	struct worker *w = WORKER(step->index);
 
 	w->chunk_unit = i * (sizeof(w->table) / (w->chunk_entry_bytes ?: 1));
-	if (w->chunk_unit >= w->chunk_units)
+	if (w->chunk_unit >= w->chunk_units || w->chunk_failed)
 		return 1;
 	if (bpf_probe_read_kernel(w->table, sizeof(w->table), (void *)(w->chunk_owners + (u64)i * sizeof(w->table)))) {
 		w->chunk_failed = 1;
@@ -127,8 +140,11 @@ static long read_owners(u32 i, struct step *step)
 	return 0;
 }
 
+#define CHUNK_NS 8000000 /* it takes one or two ms: more is a chunk that is none */
+
 struct count_chunk {
-	u64 address, page_bytes; /* in */
+	/* in; pages is how many were seen that point at it, cpus how many pages it has for each populated one */
+	u64 address, page_bytes, pages, cpus;
 	u64 failed, dropped;	 /* out */
 };
 
@@ -152,6 +168,11 @@ int count_chunk(struct count_chunk *a)
 		w->chunk_owners = (u64)BPF_CORE_READ((struct pcpu_chunk___plain *)chunk, obj_cgroups);
 	}
 	w->chunk_failed = w->dropped = 0;
+	w->deadline = bpf_ktime_get_ns() + CHUNK_NS;
+	/* What only a few pages point at that should be many is no chunk; half of them may come or go meanwhile. */
+	a->failed = a->dropped = 0;
+	if (a->pages * 2 < (u64)BPF_CORE_READ(chunk, nr_populated) * a->cpus)
+		return 0;
 	if (w->chunk_owners) /* else nobody pays for this chunk */
 		bpf_loop(CHUNK_READS_MAX, read_owners, &step, 0);
 	bpf_loop(SLOTS, flush, &step, 0);

@@ -70,7 +70,7 @@ def test_values_are_taken_for_what_they_are() -> None:
     assert [name for name in names("cache") if name != "pad"] == fields(RawCache)
     assert names("probe") == ["pipe_fd", *fields(Probed)]
     assert names("list_caches") == ["vmemmap", "pfn", "end", "found"]
-    assert names("count_chunk") == ["address", "page_bytes", "failed", "dropped"]
+    assert names("count_chunk") == ["address", "page_bytes", "pages", "cpus", "failed", "dropped"]
     assert names("check_base") == ["vmemmap", "base", "page_shift", *["caches"] * 5, "checked", "matched"]
 
 

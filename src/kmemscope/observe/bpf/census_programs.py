@@ -19,7 +19,7 @@ COUNT = struct.Struct("=q")
 OWNER = struct.Struct("=QQIIQ6q64s")
 CACHE = struct.Struct("=IIII48s")
 LIST_CACHES = struct.Struct("=4Q")
-COUNT_CHUNK = struct.Struct("=4Q")
+COUNT_CHUNK = struct.Struct("=6Q")
 CHECK_BASE = struct.Struct("=10Q")
 PROBE = struct.Struct("=7Q")
 SLOT_ZERO = struct.pack("=I", 0)
@@ -210,15 +210,14 @@ class CensusPrograms:
         *_, checked, matched = CHECK_BASE.unpack(answer)
         return checked, matched
 
-    def chunks(self) -> list[int]:
-        """Addresses of the percpu chunks that the walk found."""
-        return [chunk for (chunk,), _ in self._taken("chunks", NUMBER, NUMBER)]
+    def chunks(self) -> list[tuple[int, int]]:
+        """Addresses of the percpu chunks that the walk found, and how many pages point at each."""
+        return [(chunk, pages) for (chunk,), (pages,) in self._taken("chunks", NUMBER, NUMBER)]
 
-    def count_chunk(self, address: int, page_bytes: int) -> tuple[bool, int]:
+    def count_chunk(self, address: int, page_bytes: int, pages: int, cpus: int) -> tuple[bool, int]:
         """Count one percpu chunk into the charges; gives whether all was read, and how much did not fit."""
-        _, _, failed, dropped = COUNT_CHUNK.unpack(
-            self._run("count_chunk", COUNT_CHUNK.pack(address, page_bytes, 0, 0))
-        )
+        answer = self._run("count_chunk", COUNT_CHUNK.pack(address, page_bytes, pages, cpus, 0, 0))
+        *_, failed, dropped = COUNT_CHUNK.unpack(answer)
         return not failed, dropped
 
     def _load(self) -> skeleton.Loaded:
