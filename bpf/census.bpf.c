@@ -200,7 +200,7 @@ static long visit(u32 i, struct step *step)
 			if (use == TOP_TABLES && !order)
 				order = top_table_order(w->vmemmap + pfn * PAGE_BYTES());
 			count(w, step->index, owner & ~OWNER_FLAGS, use, 1ULL << order);
-		} else if (!((struct page *)header)->mapping) {
+		} else if (!((struct page *)header)->mapping && type == NO_TYPE && !is_flagged_slab(flags)) {
 			note_chunk_of(step->index, header);
 		}
 	}

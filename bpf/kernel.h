@@ -202,8 +202,11 @@ struct vmap_area {
 /* A chunk of percpu memory. Its pages point at it: through page.index, later (about 6.15) through page.private. */
 struct pcpu_chunk {
 	struct list_head list;
+	int free_bytes;
 	unsigned long *bound_map;
+	void *base_addr;
 	int nr_pages;
+	int nr_populated;
 } FROM_BTF;
 /* The owners, an entry for every 4 bytes (PCPU_MIN_ALLOC_SIZE): bare pointers to 6.9, then struct pcpuobj_ext. It is set
  * at the first unit of a charged allocation only; a bit of bound_map is set where an allocation or free space starts.
@@ -333,6 +336,16 @@ static __always_inline struct type_test is_large_kmalloc(void)
  * so: there the census would find nothing, and the reader says so.
  */
 #define FLAGS_OFFSET 0
+
+/* A page that is neither typed nor mapped by a process has -1 there, in every kernel. */
+#define NO_TYPE 0xffffffffU
+
+/* To 6.9 a slab has a flag and no type. */
+static __always_inline bool is_flagged_slab(u64 flags)
+{
+	return bpf_core_enum_value_exists(enum pageflags___any, PG_slab___any) &&
+	       (flags >> bpf_core_enum_value(enum pageflags___any, PG_slab___any) & 1);
+}
 
 static __always_inline u64 flags_offset(void)
 {

@@ -16,6 +16,8 @@ struct {
 	__type(value, u64);
 } chunks SEC(".maps");
 
+#define UNIT_PAGES_MAX (1 << 14)
+
 __noinline int note_chunk(u32 index, u64 address)
 {
 	struct pcpu_chunk *chunk = (void *)address;
@@ -23,13 +25,20 @@ __noinline int note_chunk(u32 index, u64 address)
 	u64 link = address + bpf_core_field_offset(struct pcpu_chunk, list);
 
 	if (pages) {
-		*pages += 1;
+		__sync_fetch_and_add(pages, 1);
 		return 0;
 	}
-	/* Anything may look like a pointer. A chunk is in a list whose neighbours point back at it. */
+	/* Anything may look like a pointer. A chunk is in a list with others or the list's head, its neighbours point back
+	 * at it, and its numbers fit each other; a freed object that only points at itself is none.
+	 */
 	struct list_head *next = BPF_CORE_READ(chunk, list.next), *prev = BPF_CORE_READ(chunk, list.prev);
-	if (!KERNEL_POINTER((u64)next) || !KERNEL_POINTER((u64)prev) || (u64)BPF_CORE_READ(next, prev) != link ||
-	    (u64)BPF_CORE_READ(prev, next) != link || BPF_CORE_READ(chunk, nr_pages) <= 0)
+	int unit_pages = BPF_CORE_READ(chunk, nr_pages), populated = BPF_CORE_READ(chunk, nr_populated);
+	if (!KERNEL_POINTER((u64)next) || !KERNEL_POINTER((u64)prev) || (u64)next == link ||
+	    (u64)BPF_CORE_READ(next, prev) != link || (u64)BPF_CORE_READ(prev, next) != link)
+		return 0;
+	if (unit_pages <= 0 || unit_pages > UNIT_PAGES_MAX || populated <= 0 || populated > unit_pages ||
+	    BPF_CORE_READ(chunk, free_bytes) < 0 || !KERNEL_POINTER((u64)BPF_CORE_READ(chunk, base_addr)) ||
+	    !KERNEL_POINTER((u64)BPF_CORE_READ(chunk, bound_map)))
 		return 0;
 	if (bpf_map_update_elem(&chunks, &address, &one, BPF_NOEXIST) && !bpf_map_lookup_elem(&chunks, &address))
 		WORKER(index)->dropped++;
@@ -50,6 +59,7 @@ static __always_inline void note_chunk_of(u32 index, const void *header)
 }
 
 #define CHUNK_READS_MAX (1 << 10)
+#define CHUNK_NS 8000000 /* it takes a fraction of a millisecond: more is a chunk that is none */
 
 /* The allocation in hand ends before `unit`. */
 __noinline int end_allocation(u32 index, u64 unit)
@@ -77,8 +87,11 @@ static long next_bound(u32 i, struct step *step)
 	end_allocation(step->index, unit);
 	if (unit >= w->chunk_units)
 		return 1;
-	if (bpf_probe_read_kernel(&owner, sizeof(owner), (void *)(w->chunk_owners + unit * w->chunk_entry_bytes)))
+	if (bpf_probe_read_kernel(&owner, sizeof(owner), (void *)(w->chunk_owners + unit * w->chunk_entry_bytes)) ||
+	    (owner && !KERNEL_POINTER(owner))) {
 		w->chunk_failed = 1;
+		return 1;
+	}
 	w->chunk_start = unit;
 	w->chunk_owner = owner & ~OWNER_FLAGS;
 	return 0;
@@ -92,7 +105,7 @@ static long next_word(u32 i, struct step *step)
 	if (w->chunk_word)
 		bpf_loop(64, next_bound, step, 0);
 	w->chunk_unit += 64;
-	return w->chunk_unit >= w->chunk_units;
+	return w->chunk_failed || w->chunk_unit >= w->chunk_units;
 }
 
 static long read_bounds(u32 i, struct step *step)
@@ -101,9 +114,10 @@ static long read_bounds(u32 i, struct step *step)
 	u64 words = (w->chunk_units - w->chunk_unit + 63) / 64;
 	u32 bytes = (words < TABLE_CHUNK ? words : TABLE_CHUNK) * sizeof(u64);
 
-	if (w->chunk_unit >= w->chunk_units)
+	if (w->chunk_failed || w->chunk_unit >= w->chunk_units)
 		return 1;
-	if (bytes > sizeof(w->table) || bpf_probe_read_kernel(w->table, bytes, (void *)(w->chunk_bounds + w->chunk_unit / 8))) {
+	if (bytes > sizeof(w->table) || bpf_ktime_get_ns() > w->deadline ||
+	    bpf_probe_read_kernel(w->table, bytes, (void *)(w->chunk_bounds + w->chunk_unit / 8))) {
 		w->chunk_failed = 1;
 		return 1;
 	}
@@ -112,8 +126,9 @@ static long read_bounds(u32 i, struct step *step)
 }
 
 struct count_chunk {
-	u64 address, page_bytes; /* in */
-	u64 failed, dropped;	 /* out */
+	/* in; pages is how many were seen that point at it, cpus how many pages it has for each populated one */
+	u64 address, page_bytes, pages, cpus;
+	u64 failed, dropped; /* out */
 };
 
 /* Adds the charged allocations of one chunk to the result. */
@@ -134,6 +149,11 @@ int count_chunk(struct count_chunk *a)
 		w->chunk_owners = (u64)BPF_CORE_READ((struct pcpu_chunk___plain *)chunk, obj_cgroups);
 	}
 	w->chunk_unit = w->chunk_owner = w->chunk_failed = w->dropped = 0;
+	w->deadline = bpf_ktime_get_ns() + CHUNK_NS;
+	/* What only a few pages point at that should be many is no chunk; half of them may come or go meanwhile. */
+	a->failed = a->dropped = 0;
+	if (a->pages * 2 < (u64)BPF_CORE_READ(chunk, nr_populated) * a->cpus)
+		return 0;
 	if (w->chunk_owners) { /* else nobody pays for this chunk */
 		if (bpf_core_field_exists(struct pcpu_chunk___ext, obj_exts))
 			w->chunk_owners += bpf_core_field_offset(struct pcpuobj_ext, cgroup);

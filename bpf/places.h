@@ -35,12 +35,10 @@ static long find_slab(u32 i, struct step *step)
 	w->skip_to += LOOK_STRIDE;
 	if (bpf_probe_read_kernel(header, HEADER_MAX, (void *)(w->vmemmap + pfn * PAGE_BYTES())))
 		return 0;
-	if (bpf_core_enum_value_exists(enum pageflags___any, PG_slab___any)) {
-		if (!(*(u64 *)(header + flags_offset()) >> bpf_core_enum_value(enum pageflags___any, PG_slab___any) & 1))
-			return 0;
-	} else if ((((struct page *)header)->page_type & slab.mask) != slab.want) {
+	if (!is_flagged_slab(*(u64 *)(header + flags_offset())) &&
+	    (bpf_core_enum_value_exists(enum pageflags___any, PG_slab___any) ||
+	     (((struct page *)header)->page_type & slab.mask) != slab.want))
 		return 0;
-	}
 	w->area_cache = (u64)((struct slab *)header)->slab_cache;
 	return 1;
 }

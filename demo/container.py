@@ -10,9 +10,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kmemscope.observe.cgroups import MemoryHierarchy
@@ -20,6 +20,7 @@ from kmemscope.observe.hostfs import HostFs
 
 LIMIT_BYTES = 256 << 20
 OPEN_FILES = 8192
+CGROUPS = Path("/sys/fs/cgroup")
 PROGRAM = Path(__file__).parent / "leaky.py"
 
 
@@ -54,7 +55,7 @@ def in_runc() -> Iterator[Leak]:
     if not runc:
         raise CannotRun("it is not installed")
     name = f"leaky-demo-{os.getpid()}"
-    with tempfile.TemporaryDirectory(prefix="kmemscope-demo-") as bundle:
+    with nothing_left_behind(), tempfile.TemporaryDirectory(prefix="kmemscope-demo-") as bundle:
         (Path(bundle) / "rootfs").mkdir()
         (Path(bundle) / "config.json").write_text(json.dumps(bundle_config(name)))
         process = subprocess.Popen(
@@ -71,6 +72,28 @@ def in_runc() -> Iterator[Leak]:
             subprocess.run([runc, "kill", name, "KILL"], capture_output=True, check=False)
             process.communicate()
             subprocess.run([runc, "delete", "--force", name], capture_output=True, check=False)
+
+
+@contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Remove the cgroups that runc makes on the way to the container's, in hierarchies where we have none.
+
+    On cgroup v1 we are in one of that path in the memory hierarchy, but perhaps not in the others.
+    """
+    own = PurePosixPath(own_cgroup())
+    places = [Path(f"{mount}{each}") for mount in CGROUPS.glob("*") for each in (own, *own.parents)]
+    absent = [place for place in places if not place.exists()]
+    try:
+        yield
+    finally:
+        for place in sorted(absent, key=lambda each: -len(each.parts)):
+            with suppress(OSError):
+                place.rmdir()
+
+
+def own_cgroup() -> str:
+    """Path of the memory cgroup that this process is in."""
+    return MemoryHierarchy.find(HostFs()).of_pid("self") or "/"
 
 
 @contextmanager
@@ -119,7 +142,6 @@ def remove(folder: Path) -> None:
 
 def bundle_config(name: str) -> dict[str, Any]:
     """Write the container's OCI configuration: the host's programs, read-only; nothing else of it."""
-    own = MemoryHierarchy.find(HostFs()).of_pid("self") or "/"
     folders = dict.fromkeys(("/usr", "/bin", "/lib", "/lib64", sys.base_prefix))
     binds = [
         {"destination": folder, "type": "bind", "source": str(Path(folder).resolve()), "options": ["rbind", "ro"]}
@@ -142,7 +164,7 @@ def bundle_config(name: str) -> dict[str, Any]:
         },
         "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}, *binds],
         "linux": {
-            "cgroupsPath": f"{own.rstrip('/')}/{name}",
+            "cgroupsPath": f"{own_cgroup().rstrip('/')}/{name}",
             "namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts", "network")],
             "resources": {"memory": {"limit": LIMIT_BYTES}},
         },

@@ -11,6 +11,6 @@ if find_spec("hypothesis"):
 
     CALM = [HealthCheck.too_slow]  # a busy machine is no fault of the test
 
-    settings.register_profile("quick", max_examples=60, deadline=None, suppress_health_check=CALM)
+    settings.register_profile("quick", max_examples=40, deadline=None, suppress_health_check=CALM)
     settings.register_profile("thorough", max_examples=2000, deadline=None, suppress_health_check=CALM)
     settings.load_profile("quick")

@@ -15,27 +15,12 @@ from tests.system.cgroups import TestCgroup
 from tests.system.running import ENVIRONMENT, REPOSITORY, WorkloadRefusedError, run_workload
 from tests.workloads.registry import WORKLOADS
 
-TRACES = [
-    *(Path("/proc/sysvipc") / each for each in ("msg", "sem", "shm")),
-    Path("/proc/self/mountinfo"),
-    Path("/proc/keys"),
-]
+TRACES = [*(Path("/proc/sysvipc") / each for each in ("msg", "sem", "shm")), Path("/proc/keys")]
 """Files of the kernel that list what outlives a process."""
 FORGETTING_SECONDS = 10.0
-"""Keys and terminals are taken away in the background."""
-LASTING = [
-    "message_queues",
-    "shared_memory",
-    "semaphore_sets",
-    "posix_message_queues",
-    "tmpfs_files",
-    "detached_mounts",
-    "mount_namespaces",
-    "negative_dentries",
-    "keys",
-    "terminals",
-]
-"""Workloads that make what the kernel could keep without the process."""
+"""Keys are taken away in the background."""
+LASTING = ["message_queues", "shared_memory", "semaphore_sets", "keys"]
+"""Workloads that make what the kernel could keep without the process; files and mounts have no name to last by."""
 
 
 def traces() -> list[str]:

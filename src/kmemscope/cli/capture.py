@@ -24,8 +24,9 @@ def run(options: argparse.Namespace) -> int:
     """Look at the target and write the capture."""
     from kmemscope.model.units import size  # noqa: PLC0415 - see cli/__init__.py
     from kmemscope.present.safe import safe  # noqa: PLC0415
-    from kmemscope.record.capture import write  # noqa: PLC0415
+    from kmemscope.record.capture import check_place, write  # noqa: PLC0415
 
+    check_place(options.output)  # before the work, not after it
     write(shared.observation(options, options.target), options.output)
     output.write(f"{safe(str(options.output))}: {size(options.output.stat().st_size)}\n")
     return 0

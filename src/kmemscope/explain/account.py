@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from kmemscope.explain.vocabulary import KIND_MEANINGS, KIND_NAMES, meanings
-from kmemscope.model.census import Census, Charge
+from kmemscope.model.census import Census, Charge, Owner
 from kmemscope.model.explanation import Account, KindRow, ObjectRow, ResidualPart
 from kmemscope.model.hierarchy import gone, paths_by_id, within
 from kmemscope.model.kinds import Kind, reclaimable
@@ -30,8 +30,8 @@ def account_of(observation: Observation, target: Cgroup) -> Account | None:
         return None
     ids = {id_ for id_, path in paths_by_id(observation.cgroups, census).items() if within(path, target.path)}
     charges = [charge for charge in census.charges if charge.cgroup_id in ids]
-    rows = next((owner.rows for owner in census.owners if owner.cgroup_id == target.id), {})
-    kinds = kind_rows(charges, {**{kind.value: amount for kind, amount in rows.items()}, **target.stat})
+    owner = next((owner for owner in census.owners if owner.cgroup_id == target.id), None)
+    kinds = kind_rows(charges, witness_of(target, owner))
     charged = observation.charged.after_bytes if observation.charged else target.kernel_bytes
     named = sum(row.bytes for row in kinds)
     return Account(
@@ -52,9 +52,7 @@ def kind_rows(charges: list[Charge], witness: Mapping[str, int]) -> tuple[KindRo
         sums[charge.kind][0] += charge.bytes
         sums[charge.kind][1] += charge.objects
     amounts: dict[Kind, tuple[int, int | None]] = {kind: (amount, n) for kind, (amount, n) in sums.items()}
-    for kind in COUNTED_ONLY:
-        if witness.get(kind.value):
-            amounts[kind] = (witness[kind.value], None)
+    amounts.update((kind, (amount, None)) for kind, amount in counted_only(witness).items())
     rows = [
         KindRow(
             kind=kind,
@@ -68,6 +66,16 @@ def kind_rows(charges: list[Charge], witness: Mapping[str, int]) -> tuple[KindRo
         for kind, (amount, objects) in amounts.items()
     ]
     return tuple(sorted(rows, key=lambda row: (-row.bytes, row.kind)))
+
+
+def witness_of(cgroup: Cgroup, owner: Owner | None) -> Mapping[str, int]:
+    """Rows of the kernel's own counters for a cgroup, by name: from its files, else from the kernel's memory."""
+    return {**{kind.value: amount for kind, amount in (owner.rows if owner else {}).items()}, **cgroup.stat}
+
+
+def counted_only(witness: Mapping[str, int]) -> dict[Kind, int]:
+    """Bytes of the kinds that no census can see."""
+    return {kind: witness[kind.value] for kind in COUNTED_ONLY if witness.get(kind.value)}
 
 
 def object_rows(charges: list[Charge], census: Census) -> tuple[ObjectRow, ...]:

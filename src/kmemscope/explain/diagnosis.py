@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from kmemscope.explain.account import account_of
+from kmemscope.explain.account import account_of, counted_only, witness_of
 from kmemscope.explain.headline import headline
 from kmemscope.explain.vocabulary import KIND_NAMES
 from kmemscope.model.errors import TargetNotFound
@@ -64,9 +64,11 @@ def view(observation: Observation) -> NodeView:
     for charge in observation.census.charges if observation.census else ():
         for path in ancestors(paths.get(charge.cgroup_id, "/")):
             sums[path][charge.kind] += charge.bytes
+    owners = {owner.cgroup_id: owner for owner in observation.census.owners} if observation.census else {}
     rows = []
     for cgroup in observation.cgroups:
-        kinds = sums.get(cgroup.path, {}) if observation.census else stat_kinds(cgroup.stat)
+        counted = counted_only(witness_of(cgroup, owners.get(cgroup.id)))
+        kinds = {**sums.get(cgroup.path, {}), **counted} if observation.census else stat_kinds(cgroup.stat)
         largest = min(kinds, key=lambda kind: (-kinds[kind], kind), default=None)
         rows.append(
             NodeRow(

@@ -224,8 +224,8 @@ class CensusTaker:
         """Count percpu memory; gives the bytes of it on this node when some could not be read, else 0."""
         chunks = self._programs.chunks()
         complete = bool(chunks)
-        for address in chunks:
-            good, dropped = self._programs.count_chunk(address, self._page_bytes)
+        for address, pages in chunks:
+            good, dropped = self._programs.count_chunk(address, self._page_bytes, pages, self._cpus)
             complete &= good
             walked.dropped += dropped
         return 0 if complete else percpu_of_node()

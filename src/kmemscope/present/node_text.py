@@ -7,7 +7,7 @@ from kmemscope.model.units import count, percent, size
 from kmemscope.present.safe import safe, shortened
 from kmemscope.present.style import Style
 from kmemscope.present.table import Column, table
-from kmemscope.present.why_text import limitation_lines
+from kmemscope.present.why_text import gone_lines, limitation_lines
 
 ROWS_SHOWN = 30
 NAME_COLUMNS = 44
@@ -29,8 +29,7 @@ def node_text(view: NodeView, style: Style, *, verbose: bool = False) -> str:
     if len(shown) < len(ordered):
         lines.append(f"and {count(len(ordered) - len(shown))} more cgroups (-v shows all)")
     if view.gone:
-        amount = sum(each.bytes for each in view.gone)
-        lines.append(f"{count(len(view.gone))} removed cgroups still pay for {size(amount)}")
+        lines += gone_lines(view.gone)
     lines += [
         "",
         style.dim(f"Kernel {safe(view.host.kernel)}, level {view.level.value}. A cgroup includes those below it."),

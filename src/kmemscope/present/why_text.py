@@ -63,7 +63,7 @@ def account_lines(account: Account, style: Style, *, verbose: bool) -> list[str]
     lines[charged_at] = style.bold(lines[charged_at])
     lines += ["", f"  {coverage_line(account)}"]
     if account.gone:
-        lines += ["", f"  {gone_line(account)}"]
+        lines += ["", *(f"  {line}" for line in gone_lines(account.gone))]
         if verbose:
             lines += [f"    {safe(each.name)} (id {each.cgroup_id}): {size(each.bytes)}" for each in account.gone]
     return lines
@@ -121,11 +121,15 @@ def coverage_line(account: Account) -> str:
     return f"{percent(account.coverage)} named. The residual is larger than what is known to cause it ({known})."
 
 
-def gone_line(account: Account) -> str:
-    """Say that removed cgroups still pay."""
-    amount = sum(each.bytes for each in account.gone)
-    noun = "cgroup pays" if len(account.gone) == 1 else "cgroups pay"
-    return f"{size(amount)} of it: {count(len(account.gone))} removed {noun} still (-v lists them)."
+def gone_lines(gone: tuple[GoneCgroup, ...]) -> list[str]:
+    """Say that cgroups pay that have no directory any more, or had none yet when the directories were read."""
+    removed = [each for each in gone if not each.online]
+    made = [each for each in gone if each.online]
+    return [
+        f"{size(sum(each.bytes for each in some))} of it: {count(len(some))} {words}."
+        for some, words in ((removed, "removed but still paying (-v lists them)"), (made, "made meanwhile"))
+        if some
+    ]
 
 
 def row_lines(cgroup: Cgroup) -> list[str]:

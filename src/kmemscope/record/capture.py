@@ -7,6 +7,7 @@ is the observation without its long lists; then a line for each member of a list
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -37,17 +38,8 @@ ORIGIN = "give a file that `kmemscope capture` wrote"
 
 
 def write(observation: Observation, path: Path) -> None:
-    """Write a capture: whole or not at all, readable by its owner only.
-
-    Raises OutputFailed, also where the path is there and no plain file: the capture takes the place of what it names,
-    and must not take that of a device (`-o /dev/null`) or of a link that another user laid out.
-    """
-    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
-        raise OutputFailed(
-            f"the capture could not be written to {path}",
-            why="it is there and is not a plain file",
-            todo="name another file with -o",
-        )
+    """Write a capture: whole or not at all, readable by its owner only. Raises OutputFailed."""
+    check_place(path)
     try:
         handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".kmemscope.")
         try:
@@ -68,6 +60,23 @@ def write(observation: Observation, path: Path) -> None:
             why=str(error.strerror),
             todo="name another file with -o",
         ) from error
+
+
+def check_place(path: Path) -> None:
+    """Raise OutputFailed where no capture can be written.
+
+    The capture takes the place of what its path names, and must not take that of a device (`-o /dev/null`) or of a
+    link that another user laid out.
+    """
+    why = ""
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        why = "it is there and is not a plain file"
+    elif not path.parent.is_dir():
+        why = os.strerror(errno.ENOENT)
+    elif not os.access(path.parent, os.W_OK):
+        why = os.strerror(errno.EACCES)
+    if why:
+        raise OutputFailed(f"the capture could not be written to {path}", why=why, todo="name another file with -o")
 
 
 def lines(observation: Observation) -> Iterator[dict[str, Any]]:

@@ -19,10 +19,22 @@ COUNT = struct.Struct("=q")
 OWNER = struct.Struct("=QQIIQ6q64s")
 CACHE = struct.Struct("=IIII48s")
 LIST_CACHES = struct.Struct("=4Q")
-COUNT_CHUNK = struct.Struct("=4Q")
+COUNT_CHUNK = struct.Struct("=6Q")
 CHECK_BASE = struct.Struct("=10Q")
 PROBE = struct.Struct("=7Q")
 SLOT_ZERO = struct.pack("=I", 0)
+
+MAP_SIZES = {
+    "charges": (CHARGE_KEY.size, NUMBER.size),
+    "owners": (NUMBER.size, OWNER.size),
+    "caches": (NUMBER.size, CACHE.size),
+    "marks": (NUMBER.size, NUMBER.size),
+    "areas": (NUMBER.size, NUMBER.size),
+    "chunks": (NUMBER.size, NUMBER.size),
+    "marking": (len(SLOT_ZERO), MARKING.size),
+}
+"""Map -> bytes of its keys and values."""
+MAPS_REFUSED = "the kernel refused to read or write a BPF map"
 
 LOOK_STRIDE = 256
 NO_CACHE = 1
@@ -107,7 +119,7 @@ class CensusPrograms:
 
     def __init__(self, entries: Mapping[str, int]) -> None:
         self._entries = dict(entries)
-        self._loaded = skeleton.load("census", self._entries)
+        self._loaded = self._load()
 
     def close(self) -> None:
         """Unload the programs and free the maps."""
@@ -118,7 +130,7 @@ class CensusPrograms:
         for name in names:
             self._entries[name] *= GROWTH
         self._loaded.close()
-        self._loaded = skeleton.load("census", self._entries)
+        self._loaded = self._load()
 
     def probe(self, pipe_fd: int) -> Probed:
         """Ask for the header of the page in a pipe, and for what BTF says."""
@@ -142,16 +154,19 @@ class CensusPrograms:
         for name in ("marks", "areas", "chunks"):
             self._taken(name, NUMBER, NUMBER)
         start = MARKING.pack(places.headers, places.direct_map, places.page_shift, 0, 0, 0)
-        syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, start)
+        with skeleton.asking(MAPS_REFUSED):
+            syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, start)
 
     def mark(self) -> None:
         """Mark the pages that tasks and pipes point at."""
         for program in ("mark_tasks", "mark_pipes"):
-            syscalls.iter_run(self._loaded.programs[program], ITERATOR_BYTES)
+            with skeleton.asking(f"the kernel refused to run the BPF iterator '{program}'"):
+                syscalls.iter_run(self._loaded.programs[program], ITERATOR_BYTES)
 
     def marks_dropped(self) -> int:
         """How many marks did not fit since begin()."""
-        raw = syscalls.map_lookup(self._loaded.maps["marking"], SLOT_ZERO, MARKING.size)
+        with skeleton.asking(MAPS_REFUSED):
+            raw = syscalls.map_lookup(self._loaded.maps["marking"], SLOT_ZERO, MARKING.size)
         dropped: int = MARKING.unpack(raw)[4]
         return dropped
 
@@ -174,10 +189,9 @@ class CensusPrograms:
 
     def caches(self) -> dict[int, RawCache]:
         """Read the caches met so far by address."""
-        rows = syscalls.map_items(self._loaded.maps["caches"], NUMBER, CACHE, empty=False)
         return {
             cache: RawCache(size, object_size, bool(reclaimable), text(name))
-            for (cache,), (size, object_size, reclaimable, _, name) in rows
+            for (cache,), (size, object_size, reclaimable, _, name) in self._rows("caches", NUMBER, CACHE, empty=False)
         }
 
     def list_caches(self, headers: int, start: int, end: int) -> bool:
@@ -196,25 +210,37 @@ class CensusPrograms:
         *_, checked, matched = CHECK_BASE.unpack(answer)
         return checked, matched
 
-    def chunks(self) -> list[int]:
-        """Addresses of the percpu chunks that the walk found."""
-        return [chunk for (chunk,), _ in self._taken("chunks", NUMBER, NUMBER)]
+    def chunks(self) -> list[tuple[int, int]]:
+        """Addresses of the percpu chunks that the walk found, and how many pages point at each."""
+        return [(chunk, pages) for (chunk,), (pages,) in self._taken("chunks", NUMBER, NUMBER)]
 
-    def count_chunk(self, address: int, page_bytes: int) -> tuple[bool, int]:
+    def count_chunk(self, address: int, page_bytes: int, pages: int, cpus: int) -> tuple[bool, int]:
         """Count one percpu chunk into the charges; gives whether all was read, and how much did not fit."""
-        _, _, failed, dropped = COUNT_CHUNK.unpack(
-            self._run("count_chunk", COUNT_CHUNK.pack(address, page_bytes, 0, 0))
-        )
+        answer = self._run("count_chunk", COUNT_CHUNK.pack(address, page_bytes, pages, cpus, 0, 0))
+        *_, failed, dropped = COUNT_CHUNK.unpack(answer)
         return not failed, dropped
 
-    def _run(self, program: str, arguments: bytes) -> bytes:
+    def _load(self) -> skeleton.Loaded:
+        loaded = skeleton.load("census", self._entries)
         try:
+            skeleton.check_sizes(loaded, MAP_SIZES)
+        except BaseException:
+            loaded.close()
+            raise
+        return loaded
+
+    def _run(self, program: str, arguments: bytes) -> bytes:
+        with skeleton.asking(f"the kernel refused to run the BPF program '{program}'"):
             return syscalls.prog_run(self._loaded.programs[program], arguments)[1]
-        except OSError as error:
-            raise skeleton.refusal(error, f"the kernel refused to run the BPF program '{program}'") from error
 
     def _taken(self, name: str, key: struct.Struct, value: struct.Struct) -> list[tuple[syscalls.Row, syscalls.Row]]:
-        return list(syscalls.map_items(self._loaded.maps[name], key, value, empty=True))
+        return self._rows(name, key, value, empty=True)
+
+    def _rows(
+        self, name: str, key: struct.Struct, value: struct.Struct, *, empty: bool
+    ) -> list[tuple[syscalls.Row, syscalls.Row]]:
+        with skeleton.asking(MAPS_REFUSED):
+            return list(syscalls.map_items(self._loaded.maps[name], key, value, empty=empty))
 
 
 def text(raw: bytes) -> str:

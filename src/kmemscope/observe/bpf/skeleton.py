@@ -164,6 +164,23 @@ def descriptors(skeleton: Description, context: bytes) -> Loaded:
     return Loaded(maps, programs)
 
 
+def check_sizes(loaded: Loaded, sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Check that keys and values of maps have the bytes that we read and write: the kernel copies as many as it has.
+
+    Raises Damaged when they have not: the programs are of another version than their reader.
+    """
+    for name, expected in sizes.items():
+        lines = Path(f"/proc/self/fdinfo/{loaded.maps[name]}").read_text().splitlines()
+        facts = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        found = int(facts["key_size"]), int(facts["value_size"])
+        if found != expected:
+            raise Damaged(
+                f"the BPF map '{name}' is not of this version of kmemscope",
+                why=f"its keys and values have {found} bytes, not {expected}",
+                todo="install kmemscope again, or run `make build` in a source tree",
+            )
+
+
 def is_descriptor(fd: int, kind: str) -> bool:
     """Whether a number is an open descriptor of this kind of BPF object."""
     try:
