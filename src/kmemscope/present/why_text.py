@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kmemscope.model.explanation import Account, Explanation, KindRow, ObjectRow
+from kmemscope.model.explanation import Account, Explanation, GoneCgroup, KindRow, ObjectRow
 from kmemscope.model.kinds import Kind, Reclaimable
 from kmemscope.model.node import Cgroup, Level, Limitation, Process
 from kmemscope.model.units import count, percent, size
