@@ -58,6 +58,7 @@ static __always_inline void note_chunk_of(u32 index, const void *header)
 		note_chunk(index, chunk);
 }
 
+#define BOUND_WORDS (TABLE_CHUNK / 2) /* words of the bounds, and of what is in use, that are read at once */
 #define CHUNK_READS_MAX (1 << 10)
 #define CHUNK_NS 8000000 /* it takes a fraction of a millisecond: more is a chunk that is none */
 
@@ -74,7 +75,7 @@ __noinline int end_allocation(u32 index, u64 unit)
 	return 0;
 }
 
-/* Takes the first set bit out of the word in hand: there one allocation, or free space, ends and another starts. */
+/* Takes the first set bit out of the word in hand: there an allocation ends, or another starts, or both. */
 static long next_bound(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
@@ -84,9 +85,12 @@ static long next_bound(u32 i, struct step *step)
 		return 1;
 	w->chunk_word = word ^ bit;
 	u64 unit = w->chunk_unit + bit_position[(bit * DE_BRUIJN) >> 58 & 63];
-	end_allocation(step->index, unit);
+	if (w->chunk_owner)
+		end_allocation(step->index, unit);
 	if (unit >= w->chunk_units)
 		return 1;
+	if (!(w->chunk_used & bit))
+		return 0;
 	if (bpf_probe_read_kernel(&owner, sizeof(owner), (void *)(w->chunk_owners + unit * w->chunk_entry_bytes)) ||
 	    (owner && !KERNEL_POINTER(owner))) {
 		w->chunk_failed = 1;
@@ -97,11 +101,14 @@ static long next_bound(u32 i, struct step *step)
 	return 0;
 }
 
+/* Bounds within free space are left from allocations of before: only those count that have a unit in use at a side. */
 static long next_word(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
+	u64 used_before = w->chunk_used >> 63;
 
-	w->chunk_word = w->table[i & (TABLE_CHUNK - 1)];
+	w->chunk_used = w->table[BOUND_WORDS + (i & (BOUND_WORDS - 1))];
+	w->chunk_word = w->table[i & (BOUND_WORDS - 1)] & (w->chunk_used | w->chunk_used << 1 | used_before);
 	if (w->chunk_word)
 		bpf_loop(64, next_bound, step, 0);
 	w->chunk_unit += 64;
@@ -112,16 +119,17 @@ static long read_bounds(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
 	u64 words = (w->chunk_units - w->chunk_unit + 63) / 64;
-	u32 bytes = (words < TABLE_CHUNK ? words : TABLE_CHUNK) * sizeof(u64);
+	u32 bytes = (words < BOUND_WORDS ? words : BOUND_WORDS) * sizeof(u64);
 
 	if (w->chunk_failed || w->chunk_unit >= w->chunk_units)
 		return 1;
-	if (bytes > sizeof(w->table) || bpf_ktime_get_ns() > w->deadline ||
-	    bpf_probe_read_kernel(w->table, bytes, (void *)(w->chunk_bounds + w->chunk_unit / 8))) {
+	if (bytes > BOUND_WORDS * sizeof(u64) || bpf_ktime_get_ns() > w->deadline ||
+	    bpf_probe_read_kernel(w->table, bytes, (void *)(w->chunk_bounds + w->chunk_unit / 8)) ||
+	    bpf_probe_read_kernel(w->table + BOUND_WORDS, bytes, (void *)(w->chunk_uses + w->chunk_unit / 8))) {
 		w->chunk_failed = 1;
 		return 1;
 	}
-	bpf_loop(TABLE_CHUNK, next_word, step, 0);
+	bpf_loop(BOUND_WORDS, next_word, step, 0);
 	return 0;
 }
 
@@ -140,6 +148,7 @@ int count_chunk(struct count_chunk *a)
 	struct worker *w = WORKER(step.index);
 
 	w->chunk_bounds = (u64)BPF_CORE_READ(chunk, bound_map);
+	w->chunk_uses = (u64)BPF_CORE_READ(chunk, alloc_map);
 	w->chunk_units = (u64)BPF_CORE_READ(chunk, nr_pages) * a->page_bytes / PERCPU_UNIT_BYTES;
 	w->chunk_entry_bytes = sizeof(void *);
 	if (bpf_core_field_exists(struct pcpu_chunk___ext, obj_exts)) {
@@ -148,7 +157,7 @@ int count_chunk(struct count_chunk *a)
 	} else {
 		w->chunk_owners = (u64)BPF_CORE_READ((struct pcpu_chunk___plain *)chunk, obj_cgroups);
 	}
-	w->chunk_unit = w->chunk_owner = w->chunk_failed = w->dropped = 0;
+	w->chunk_unit = w->chunk_used = w->chunk_owner = w->chunk_failed = w->dropped = 0;
 	w->deadline = bpf_ktime_get_ns() + CHUNK_NS;
 	/* What only a few pages point at that should be many is no chunk; half of them may come or go meanwhile. */
 	a->failed = a->dropped = 0;
