@@ -32,6 +32,7 @@ def machine() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "kmemscope": __version__,
         "load_average": os.getloadavg(),
+        "niceness": os.nice(0),
     }
 
 

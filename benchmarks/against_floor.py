@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.floor import Floor
 from benchmarks.subject import Subject
-from benchmarks.timing import Timings, in_turns, rounded
+from benchmarks.timing import Timings, Work, in_turns, rounded
 
 ROUNDS = 25
 
@@ -16,18 +16,18 @@ def against_floor(subject: Subject) -> dict[str, Any]:
     with Floor(subject.headers, subject.pieces) as floor:
         timings = in_turns(
             {
-                "floor_1_cpu": lambda: floor.read_all(1),
-                "walk_1_cpu": lambda: subject.walk(1),
-                "census_1_cpu": lambda: subject.take(1),
-                "floor_2_cpus": lambda: floor.read_all(2),
-                "walk_2_cpus": lambda: subject.walk(2),
-                "census_2_cpus": lambda: subject.take(2),
-                "mark": subject.mark,
+                "floor_1_cpu": Work(lambda: floor.read_all(1), 1),
+                "walk_1_cpu": subject.walk(1),
+                "census_1_cpu": subject.take(1),
+                "floor_2_cpus": Work(lambda: floor.read_all(2), 2),
+                "walk_2_cpus": subject.walk(2),
+                "census_2_cpus": subject.take(2),
+                "mark": Work(subject.taker.mark, 1),
             },
             ROUNDS,
         )
         faults = floor.faults
-    census = subject.take(2)
+    census = subject.taker.take()
     return {
         "rounds": ROUNDS,
         "pages_of_ram": subject.pages,

@@ -6,6 +6,9 @@ machine that others use, the wall shows their time too.
 
 from __future__ import annotations
 
+import ctypes
+import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +20,13 @@ from benchmarks.timing import rounded
 from kmemscope.observe.bpf import syscalls
 
 NAMES = {
-    syscalls.PROG_TEST_RUN: "run a program",
     syscalls.LOOKUP_BATCH: "read a map",
     syscalls.LOOKUP_AND_DELETE_BATCH: "take a map",
 }
+INFO_BY_FD = 15
+INFO_BYTES = 80
+INFO_NAME = slice(64, 80)
+"""Of struct bpf_prog_info, include/uapi/linux/bpf.h."""
 READ_ITERATOR = "read an iterator"
 OTHER = "other"
 
@@ -79,8 +85,17 @@ def clock() -> Iterator[CallClock]:
     """Time all calls that the census makes meanwhile."""
     found, libc, os = CallClock(), syscalls.libc, vars(syscalls)["os"]
 
-    def syscall(number: int, command: int, *rest: object) -> Any:  # noqa: ANN401
-        return found.time(NAMES.get(command, OTHER), libc.syscall, number, command, *rest)
+    def syscall(number: int, command: int, attributes: Any, size: int) -> Any:  # noqa: ANN401
+        name = NAMES.get(command, OTHER)
+        if command == syscalls.PROG_TEST_RUN:
+            name = f"run {program_name(int.from_bytes(attributes[:4], sys.byteorder))}"
+        return found.time(name, libc.syscall, number, command, attributes, size)
+
+    def program_name(fd: int) -> str:
+        info = ctypes.create_string_buffer(INFO_BYTES)
+        query = ctypes.create_string_buffer(struct.pack("=IIQ", fd, INFO_BYTES, ctypes.addressof(info)))
+        libc.syscall(syscalls.syscall_number(), INFO_BY_FD, query, len(query))
+        return info.raw[INFO_NAME].split(b"\0")[0].decode()
 
     def read(fd: int, length: int) -> Any:  # noqa: ANN401
         return found.time(READ_ITERATOR, os.read, fd, length)

@@ -50,10 +50,10 @@ def measured(subject: Subject) -> dict[str, Timings]:
     time.sleep(SETTLING_SECONDS)
     return in_turns(
         {
-            "walk_1_cpu": lambda: subject.walk(1),
-            "walk_2_cpus": lambda: subject.walk(2),
-            "census_1_cpu": lambda: subject.take(1),
-            "census_2_cpus": lambda: subject.take(2),
+            "walk_1_cpu": subject.walk(1),
+            "walk_2_cpus": subject.walk(2),
+            "census_1_cpu": subject.take(1),
+            "census_2_cpus": subject.take(2),
         },
         ROUNDS,
     )
@@ -62,9 +62,8 @@ def measured(subject: Subject) -> dict[str, Timings]:
 def counted(subject: Subject) -> int:
     """Charged dentries of this node, as the census counts them."""
     names = merged_names()
-    return sum(
-        charge.objects for charge in subject.take(2).charges if charge.cache and "dentry" in names.get(charge.cache, ())
-    )
+    charges = subject.taker.take().charges
+    return sum(charge.objects for charge in charges if charge.cache and "dentry" in names.get(charge.cache, ()))
 
 
 def cost_of_objects(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from kmemscope.model.census import Census
+from benchmarks.timing import Work
 from kmemscope.observe import page_headers
 from kmemscope.observe.bpf.census_programs import CensusPrograms
 from kmemscope.observe.census import PIECE_PAGES, CensusTaker, memory, possible_cpus
@@ -44,20 +43,10 @@ class Subject:
         """Pages of RAM that the census has to account for."""
         return sum(piece.end - piece.start for piece in self.pieces)
 
-    def walk(self, count: int) -> int:
-        """Count everything, without marks; gives how many headers were read."""
-        self.programs.begin(self.taker.places())
-        return self.taker.walk(count).pages
+    def walk(self, cpus: int) -> Work:
+        """Count everything, with the marks made before."""
+        return Work(lambda: self.taker.walk(cpus), cpus, prepare=self.taker.mark)
 
-    def mark(self) -> None:
-        """Mark what tasks and pipes point at, with no marks left of before."""
-        self.taker.mark()
-
-    def take(self, cpus: int) -> Census:
-        """Take a whole census, allowed to run on so many CPUs."""
-        allowed = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, sorted(allowed)[:cpus])
-        try:
-            return self.taker.take()
-        finally:
-            os.sched_setaffinity(0, allowed)
+    def take(self, cpus: int) -> Work:
+        """Take a whole census."""
+        return Work(self.taker.take, cpus)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -32,13 +34,35 @@ class Timings:
         }
 
 
-def in_turns(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Timings]:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something to measure, on so many CPUs, and what has to come before without being measured."""
+
+    run: Callable[[], object]
+    cpus: int
+    prepare: Callable[[], object] = lambda: None
+
+
+def in_turns(works: Mapping[str, Work], rounds: int) -> dict[str, Timings]:
     """Measure several things, one after the other in each round, so that all meet the same weather."""
     timings = {name: Timings() for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            timings[name].measure(work)
+            work.prepare()
+            with on_cpus(work.cpus):
+                timings[name].measure(work.run)
     return timings
+
+
+@contextmanager
+def on_cpus(number: int) -> Iterator[None]:
+    """Keep to the first so many of the CPUs that this process may use."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:number])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def rounded(number: float) -> float:

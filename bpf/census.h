@@ -106,9 +106,9 @@ struct worker {
 	u64 area_slab, area_first, area_bytes, area_objects, area_object, area_table, area_pages, area_page;
 	unsigned char area_header[HEADER_MAX];
 	u64 paused; /* in the midst of such a slab */
-	/* the percpu chunk in hand: its tables, the unit that the part in `table` starts with, and what is counted there */
-	u64 chunk_owners, chunk_entry_bytes, chunk_entry_offset, chunk_bounds, chunk_units, chunk_failed;
-	u64 chunk_unit, chunk_entry, chunk_end;
+	/* the percpu chunk in hand: its tables; the word of its bounds, of what is in use, their first unit; the allocation */
+	u64 chunk_owners, chunk_entry_bytes, chunk_bounds, chunk_uses, chunk_units, chunk_failed;
+	u64 chunk_word, chunk_used, chunk_unit, chunk_start, chunk_owner;
 	/* as the reader found them */
 	u64 direct_map, page_shift, area_cache, headers_end;
 	/* reported */

@@ -203,13 +203,15 @@ struct vmap_area {
 struct pcpu_chunk {
 	struct list_head list;
 	int free_bytes;
+	unsigned long *alloc_map;
 	unsigned long *bound_map;
 	void *base_addr;
 	int nr_pages;
 	int nr_populated;
 } FROM_BTF;
 /* The owners, an entry for every 4 bytes (PCPU_MIN_ALLOC_SIZE): bare pointers to 6.9, then struct pcpuobj_ext. It is set
- * at the first unit of a charged allocation only; a bit of bound_map is set where an allocation or free space starts.
+ * at the first unit of a charged allocation only. A bit of alloc_map is set for a unit in use, a bit of bound_map where an
+ * allocation starts, or the space behind one.
  */
 #define PERCPU_UNIT_BYTES 4
 struct pcpu_chunk___plain {

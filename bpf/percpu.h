@@ -58,94 +58,85 @@ static __always_inline void note_chunk_of(u32 index, const void *header)
 		note_chunk(index, chunk);
 }
 
-#define CHUNK_READS_MAX (1 << 14)
-#define BOUND_WORDS_MAX (1 << 16)
+#define BOUND_WORDS (TABLE_CHUNK / 2) /* words of the bounds, and of what is in use, that are read at once */
+#define CHUNK_READS_MAX (1 << 10)
+#define CHUNK_NS 8000000 /* it takes a fraction of a millisecond: more is a chunk that is none */
 
-/* Looks for the next set bit of the chunk's bounds from `chunk_end` on: there the allocation in hand ends. */
-static long find_end(u32 i, struct step *step)
+/* The allocation in hand ends before `unit`. */
+__noinline int end_allocation(u32 index, u64 unit)
 {
-	struct worker *w = WORKER(step->index);
-	u64 word = 0, end = w->chunk_end;
+	struct worker *w = WORKER(index);
 
-	if (end >= w->chunk_units)
-		return 1;
-	if (bpf_probe_read_kernel(&word, sizeof(word), (void *)(w->chunk_bounds + (end >> 6) * sizeof(word)))) {
-		w->chunk_failed = 1;
-		return 1;
+	if (w->chunk_owner && unit > w->chunk_start) {
+		count(w, index, w->chunk_owner, PERCPU_UNITS, unit - w->chunk_start);
+		count(w, index, w->chunk_owner, PERCPU_OBJECTS, 1);
 	}
-	word &= ~0ULL << (end & 63);
-	if (word) {
-		w->chunk_end = (end & ~63ULL) + bit_position[((word & -word) * DE_BRUIJN) >> 58 & 63];
-		return 1;
-	}
-	w->chunk_end = (end | 63) + 1;
+	w->chunk_owner = 0;
 	return 0;
 }
 
-/* Counts the allocation whose owner is the i-th of the group in hand, if there is one. */
-static long count_percpu(u32 i, struct step *step)
+/* Takes the first set bit out of the word in hand: there an allocation ends, or another starts, or both. */
+static long next_bound(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
-	u64 entry = w->chunk_entry + i, unit = w->chunk_unit + entry;
-	u64 at = entry * w->chunk_entry_bytes + w->chunk_entry_offset;
+	u64 word = w->chunk_word, bit = word & -word, owner = 0;
 
-	if (unit >= w->chunk_units || at > sizeof(w->table) - sizeof(u64))
+	if (!word)
 		return 1;
-	u64 owner = *(u64 *)((char *)w->table + at) & ~OWNER_FLAGS;
-	if (!owner)
+	w->chunk_word = word ^ bit;
+	u64 unit = w->chunk_unit + bit_position[(bit * DE_BRUIJN) >> 58 & 63];
+	if (w->chunk_owner)
+		end_allocation(step->index, unit);
+	if (unit >= w->chunk_units)
+		return 1;
+	if (!(w->chunk_used & bit))
 		return 0;
-	if (!KERNEL_POINTER(owner) || bpf_ktime_get_ns() > w->deadline) {
+	if (bpf_probe_read_kernel(&owner, sizeof(owner), (void *)(w->chunk_owners + unit * w->chunk_entry_bytes)) ||
+	    (owner && !KERNEL_POINTER(owner))) {
 		w->chunk_failed = 1;
 		return 1;
 	}
-	w->chunk_end = unit + 1;
-	bpf_loop(BOUND_WORDS_MAX, find_end, step, 0);
-	u64 end = w->chunk_end > w->chunk_units ? w->chunk_units : w->chunk_end;
-	count(w, step->index, owner, PERCPU_UNITS, end - unit);
-	count(w, step->index, owner, PERCPU_OBJECTS, 1);
+	w->chunk_start = unit;
+	w->chunk_owner = owner & ~OWNER_FLAGS;
 	return 0;
 }
 
-/* Most of a table is empty: whole groups are passed over. */
-static long count_group_of_percpu(u32 i, struct step *step)
+/* Bounds within free space are left from allocations of before: only those count that have a unit in use at a side. */
+static long next_word(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
-	u64 at = (u64)i * GROUP, any = 0, entries = GROUP * sizeof(u64) / (w->chunk_entry_bytes ?: 1);
+	u64 used_before = w->chunk_used >> 63;
 
-	if (at > TABLE_CHUNK - GROUP)
-		return 1;
-	u64 *word = &w->table[at];
-#pragma unroll
-	for (int j = 0; j < GROUP; j++)
-		any |= word[j];
-	if (!any)
-		return 0;
-	w->chunk_entry = i * entries;
-	bpf_loop(entries, count_percpu, step, 0);
-	return 0;
+	w->chunk_used = w->table[BOUND_WORDS + (i & (BOUND_WORDS - 1))];
+	w->chunk_word = w->table[i & (BOUND_WORDS - 1)] & (w->chunk_used | w->chunk_used << 1 | used_before);
+	if (w->chunk_word)
+		bpf_loop(64, next_bound, step, 0);
+	w->chunk_unit += 64;
+	return w->chunk_failed || w->chunk_unit >= w->chunk_units;
 }
 
-static long read_owners(u32 i, struct step *step)
+static long read_bounds(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
+	u64 words = (w->chunk_units - w->chunk_unit + 63) / 64;
+	u32 bytes = (words < BOUND_WORDS ? words : BOUND_WORDS) * sizeof(u64);
 
-	w->chunk_unit = i * (sizeof(w->table) / (w->chunk_entry_bytes ?: 1));
-	if (w->chunk_unit >= w->chunk_units || w->chunk_failed)
+	if (w->chunk_failed || w->chunk_unit >= w->chunk_units)
 		return 1;
-	if (bpf_probe_read_kernel(w->table, sizeof(w->table), (void *)(w->chunk_owners + (u64)i * sizeof(w->table)))) {
+	if (bytes > BOUND_WORDS * sizeof(u64) || bpf_ktime_get_ns() > w->deadline ||
+	    bpf_probe_read_kernel(w->table, bytes, (void *)(w->chunk_bounds + w->chunk_unit / 8)) ||
+	    bpf_probe_read_kernel(w->table + BOUND_WORDS, bytes, (void *)(w->chunk_uses + w->chunk_unit / 8))) {
 		w->chunk_failed = 1;
 		return 1;
 	}
-	bpf_loop(TABLE_CHUNK / GROUP, count_group_of_percpu, step, 0);
+	bpf_loop(BOUND_WORDS, next_word, step, 0);
 	return 0;
 }
-
-#define CHUNK_NS 8000000 /* it takes one or two ms: more is a chunk that is none */
 
 struct count_chunk {
 	/* in; pages is how many were seen that point at it, cpus how many pages it has for each populated one */
 	u64 address, page_bytes, pages, cpus;
-	u64 failed, dropped;	 /* out */
+	u64 failed, dropped; /* out */
 };
 
 /* Adds the charged allocations of one chunk to the result. */
@@ -157,24 +148,27 @@ int count_chunk(struct count_chunk *a)
 	struct worker *w = WORKER(step.index);
 
 	w->chunk_bounds = (u64)BPF_CORE_READ(chunk, bound_map);
+	w->chunk_uses = (u64)BPF_CORE_READ(chunk, alloc_map);
 	w->chunk_units = (u64)BPF_CORE_READ(chunk, nr_pages) * a->page_bytes / PERCPU_UNIT_BYTES;
 	w->chunk_entry_bytes = sizeof(void *);
-	w->chunk_entry_offset = 0;
 	if (bpf_core_field_exists(struct pcpu_chunk___ext, obj_exts)) {
 		w->chunk_owners = (u64)BPF_CORE_READ((struct pcpu_chunk___ext *)chunk, obj_exts);
 		w->chunk_entry_bytes = bpf_core_type_size(struct pcpuobj_ext);
-		w->chunk_entry_offset = bpf_core_field_offset(struct pcpuobj_ext, cgroup);
 	} else {
 		w->chunk_owners = (u64)BPF_CORE_READ((struct pcpu_chunk___plain *)chunk, obj_cgroups);
 	}
-	w->chunk_failed = w->dropped = 0;
+	w->chunk_unit = w->chunk_used = w->chunk_owner = w->chunk_failed = w->dropped = 0;
 	w->deadline = bpf_ktime_get_ns() + CHUNK_NS;
 	/* What only a few pages point at that should be many is no chunk; half of them may come or go meanwhile. */
 	a->failed = a->dropped = 0;
 	if (a->pages * 2 < (u64)BPF_CORE_READ(chunk, nr_populated) * a->cpus)
 		return 0;
-	if (w->chunk_owners) /* else nobody pays for this chunk */
-		bpf_loop(CHUNK_READS_MAX, read_owners, &step, 0);
+	if (w->chunk_owners) { /* else nobody pays for this chunk */
+		if (bpf_core_field_exists(struct pcpu_chunk___ext, obj_exts))
+			w->chunk_owners += bpf_core_field_offset(struct pcpuobj_ext, cgroup);
+		bpf_loop(CHUNK_READS_MAX, read_bounds, &step, 0);
+		end_allocation(step.index, w->chunk_units);
+	}
 	bpf_loop(SLOTS, flush, &step, 0);
 	a->failed = w->chunk_failed;
 	a->dropped = w->dropped;
