@@ -20,6 +20,8 @@ from kmemscope.model.kinds import Kind
 from kmemscope.observe import direct_map, page_headers, workers
 from kmemscope.observe.bpf.census_programs import LOOK_STRIDE, CensusPrograms, Places, RawCache, RawOwner, Walked
 from kmemscope.observe.bpf.skeleton import CAPABILITIES
+from kmemscope.observe.host import count_cpus
+from kmemscope.observe.hostfs import HostFs
 from kmemscope.observe.memory_ranges import PageRange, block_ranges, pieces, ram_ranges
 from kmemscope.observe.slab_names import merged_names
 
@@ -311,12 +313,7 @@ def kernel_rows(rows: tuple[int, ...]) -> dict[Kind, int]:
 
 def possible_cpus() -> int:
     """Number of CPUs that this kernel keeps per-CPU memory for."""
-    try:
-        ids = Path("/sys/devices/system/cpu/possible").read_text().strip()
-    except OSError:
-        return os.cpu_count() or 1
-    ends = [part.split("-") for part in ids.split(",") if part]
-    return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
+    return count_cpus(HostFs().read("/sys/devices/system/cpu/possible", 1 << 16)) or os.cpu_count() or 1
 
 
 def percpu_of_node() -> int:
