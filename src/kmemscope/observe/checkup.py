@@ -115,7 +115,7 @@ def check_pids() -> Check:
         "processes",
         whole,
         "all of the host are seen" if whole else "only those of this pid namespace are seen",
-        "stacks and pipes of the others count as other pages",
+        "stacks of the others count as vmalloc, their pipes' data as other pages",
         "run in the host's pid namespace (hostPID: true, --pid=host)",
     )
 
