@@ -251,8 +251,8 @@ class CensusTaker:
         notes = []
         if PID_NAMESPACE.readlink() != INIT_PID_NAMESPACE:
             notes.append(
-                "tasks and pipes of other pid namespaces were not seen, so their stacks count as vmalloc and their pipes'"
-                " data as other pages: run in the host's pid namespace"
+                "tasks and pipes of other pid namespaces were not seen, so their stacks count as vmalloc and their"
+                " pipes' data as other pages: run in the host's pid namespace"
             )
         if not self._headers.stack_areas:
             notes.append("this kernel's stacks are not vmalloc areas, so they count as other pages")
