@@ -71,7 +71,7 @@ class Weighing:
         paid = {each.cache for each in self.charges}
         largest = max((each.object_bytes for each in self.census.caches if each.name in paid), default=0)
         # A removed cgroup keeps the rest of its last page until it is freed, also when no object leads to it any more.
-        return POSSIBLE_CPUS * (largest + PAGE_BYTES) + pending + self.dying * PAGE_BYTES
+        return POSSIBLE_CPUS * self.census.stock_slots * (largest + PAGE_BYTES) + pending + self.dying * PAGE_BYTES
 
     @property
     def disagreement(self) -> str:

@@ -202,6 +202,7 @@ class CensusTaker:
             unowned_slabs=walked.unowned,
             races=walked.races,
             percpu_unread_bytes=percpu_unread,
+            stock_slots=self._headers.stock_slots,
             seconds=time.perf_counter() - started,
             notes=self._notes(walked, percpu_unread),
         )

@@ -21,7 +21,7 @@ CACHE = struct.Struct("=IIII48s")
 LIST_CACHES = struct.Struct("=4Q")
 COUNT_CHUNK = struct.Struct("=6Q")
 CHECK_BASE = struct.Struct("=10Q")
-PROBE = struct.Struct("=7Q")
+PROBE = struct.Struct("=8Q")
 SLOT_ZERO = struct.pack("=I", 0)
 
 MAP_SIZES = {
@@ -120,6 +120,7 @@ class Probed:
     header_max: int
     stack_areas: bool
     large_kmalloc_type: bool
+    stock_slots: int
 
 
 class CensusPrograms:
@@ -142,9 +143,9 @@ class CensusPrograms:
 
     def probe(self, pipe_fd: int) -> Probed:
         """Ask for the header of the page in a pipe, and for what BTF says."""
-        answer = self._run("probe", PROBE.pack(pipe_fd, 0, 0, 0, 0, 0, 0))
-        _, page, task, header_bytes, header_max, stack_areas, large = PROBE.unpack(answer)
-        return Probed(page, task, header_bytes, header_max, bool(stack_areas), bool(large))
+        answer = self._run("probe", PROBE.pack(pipe_fd, 0, 0, 0, 0, 0, 0, 0))
+        _, page, task, header_bytes, header_max, stack_areas, large, slots = PROBE.unpack(answer)
+        return Probed(page, task, header_bytes, header_max, bool(stack_areas), bool(large), slots)
 
     def walk(self, worker: int, places: Places, start: int, end: int) -> Walked:
         """Count the pages from `start` up to `end` on one worker, slice by slice."""
