@@ -32,6 +32,7 @@ FULL = Observation(
         races=3,
         percpu_unread_bytes=4,
         seconds=0.06,
+        stock_slots=5,
         notes=("a note",),
     ),
     charged=Charged(4 << 20, 5 << 20),
