@@ -42,14 +42,14 @@ static long read_entry(u32 i, struct step *step)
 static long count_group(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
-	u64 first = (u64)i * GROUP, left = w->count - first, used = 0, any = 0, all = ~0ULL;
+	u64 first = (u64)i * GROUP, used = 0, any = 0, all = ~0ULL;
 
 	if (first >= w->count || first > TABLE_CHUNK - GROUP)
 		return 1;
 	u64 *entry = &w->table[first];
 #pragma unroll
 	for (int j = 0; j < GROUP; j++) {
-		u64 owner = entry[j] & ~OWNER_FLAGS & -((j - left) >> 63); /* none beyond `left` */
+		u64 owner = entry[j] & ~OWNER_FLAGS;
 		u64 is_used = NOT_ZERO(owner);
 
 		used += is_used;
@@ -116,13 +116,19 @@ __noinline int count_slab(u32 index, u32 at)
 	}
 	if (w->stride == sizeof(u64)) {
 		u32 bytes = w->count * sizeof(u64);
-		if (bytes > sizeof(w->table) || bpf_probe_read_kernel(w->table, bytes, (void *)w->entries)) {
+		if (bytes > TABLE_CHUNK * sizeof(u64) || bpf_probe_read_kernel(w->table, bytes, (void *)w->entries)) {
 			w->faults++;
 			return 0;
 		}
 	} else {
 		bpf_loop(w->count, read_entry, &step, 0);
 	}
+	u64 behind = w->count;
+	if (behind > TABLE_CHUNK)
+		return 0;
+#pragma unroll
+	for (int j = 0; j < GROUP - 1; j++) /* the last group is a whole one too */
+		w->table[behind + j] = 0;
 	bpf_loop(TABLE_CHUNK / GROUP, count_group, &step, 0);
 	if (w->mixed)
 		bpf_loop(TABLE_CHUNK, count_entry, &step, 0);

@@ -95,7 +95,7 @@ struct slot {
 
 struct worker {
 	unsigned char headers[BATCH * HEADER_MAX];
-	u64 table[TABLE_CHUNK];
+	u64 table[TABLE_CHUNK + GROUP];
 	struct slot slots[SLOTS];
 	struct owner owner; /* scratch: too large for the stack */
 	struct cache cache;
