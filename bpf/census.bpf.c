@@ -68,18 +68,27 @@ static long count_group(u32 i, struct step *step)
 	return 0;
 }
 
-/* Entries of groups with more than one owner: one at a time. */
-static long count_entry(u32 i, struct step *step)
+/* The entries of the next group with more than one owner: one at a time. */
+static long count_mixed(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
+	u64 mixed = w->mixed, bit = mixed & -mixed, what = w->what;
 
-	if (i >= w->count)
+	if (!mixed)
 		return 1;
-	if (!(w->mixed >> ((i / GROUP) & 63) & 1))
-		return 0;
-	u64 owner = w->table[i & (TABLE_CHUNK - 1)] & ~OWNER_FLAGS;
-	if (owner)
-		count(w, step->index, owner, w->what, 1);
+	w->mixed = mixed ^ bit;
+	u64 group = bit_position[(bit * DE_BRUIJN) >> 58 & 63];
+	KEEP(group); /* the compiler knows what can be in that table, the verifier wants to see the check */
+	if (group >= TABLE_CHUNK / GROUP)
+		return 1;
+	u64 *entry = &w->table[group * GROUP];
+#pragma unroll
+	for (int j = 0; j < GROUP; j++) {
+		u64 owner = entry[j] & ~OWNER_FLAGS;
+
+		if (owner)
+			count(w, step->index, owner, what, 1);
+	}
 	return 0;
 }
 
@@ -131,7 +140,7 @@ __noinline int count_slab(u32 index, u32 at)
 		w->table[behind + j] = 0;
 	bpf_loop(TABLE_CHUNK / GROUP, count_group, &step, 0);
 	if (w->mixed)
-		bpf_loop(TABLE_CHUNK, count_entry, &step, 0);
+		bpf_loop(TABLE_CHUNK / GROUP, count_mixed, &step, 0);
 	return 0;
 }
 
