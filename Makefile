@@ -8,6 +8,7 @@ SETUP := $(VENV)/.ready
 OBJECTS := src/kmemscope/observe/bpf/objects/census.json
 BUILD_PACKAGES := clang bpftool libbpf-dev linux-libc-dev
 DEMO_PACKAGES := runc
+TEST_PACKAGES := runc cpio
 KERNELS ?= 6.1 6.1-v1 6.12 6.18 newest 5.10
 
 help: ## show the targets
@@ -47,7 +48,7 @@ live-demo-setup:
 	@$(MAKE) --no-print-directory build
 
 test: $(SETUP) $(OBJECTS) ## unit, property and system tests on this kernel
-	$(call debian,$(DEMO_PACKAGES))
+	$(call debian,$(TEST_PACKAGES))
 	@$(BIN)/python -m pytest -q
 
 lint: $(SETUP) ## ruff and mypy

@@ -343,7 +343,7 @@ struct probe {
 	/* out */
 	u64 page; /* header of the page that was put into the pipe */
 	u64 task; /* the task that runs this */
-	u64 header_bytes, header_max, stack_areas, large_kmalloc_type;
+	u64 header_bytes, header_max, stack_areas, large_kmalloc_type, stock_slots;
 };
 
 SEC("syscall")
@@ -360,5 +360,8 @@ int probe(struct probe *a)
 	a->header_max = HEADER_MAX;
 	a->stack_areas = bpf_core_field_exists(struct task_struct___vmap, stack_vm_area);
 	a->large_kmalloc_type = bpf_core_enum_value_exists(enum pagetype___byte, PGTY_large_kmalloc___byte);
+	a->stock_slots = bpf_core_field_exists(struct obj_stock_pcp, cached) ?
+				 bpf_core_field_size(struct obj_stock_pcp, cached) / sizeof(void *) :
+				 1;
 	return 0;
 }

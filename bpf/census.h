@@ -123,6 +123,7 @@ struct marking {
 	u64 vmemmap, direct_map, page_shift;
 	/* counted; odd_tables: top-level page tables at odd page frames, so one page each */
 	u64 objects, dropped, odd_tables;
+	u64 stack_pages; /* of one kernel stack */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -140,6 +140,11 @@ struct obj_cgroup {
 	atomic_t nr_charged_bytes;
 } FROM_BTF;
 
+/* What each CPU has charged in advance: for one obj_cgroup, later (7.1 to 7.3) for as many as this array is long. */
+struct obj_stock_pcp {
+	struct obj_cgroup *cached[1];
+} FROM_BTF;
+
 /* enum page_memcg_data_flags: bit 0 = the word is a slab's table of owners, bit 1 = it is the obj_cgroup that pays
  * for a kernel page (include/linux/memcontrol.h, unchanged from 5.17 to 7.3; the enum's name for bit 0 is not).
  */

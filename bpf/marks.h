@@ -57,6 +57,8 @@ int mark_tasks(struct bpf_iter__task *ctx)
 	struct vm_struct *area = BPF_CORE_READ((struct task_struct___vmap *)task, stack_vm_area);
 	struct page **pages = BPF_CORE_READ(area, pages), *page;
 	u32 n = BPF_CORE_READ(area, nr_pages);
+	if (n)
+		m->stack_pages = n;
 	for (u32 i = 0; i < STACK_PAGES_MAX; i++) {
 		if (i >= n)
 			break;

@@ -51,7 +51,7 @@ def test_json_says_it_too(number: int, reason: str, remedy: str) -> None:
 
 @refused
 def test_a_required_level_is_not_met(number: int, reason: str, remedy: str) -> None:
-    for words in (["why", "self"], ["capture", "self", "-o", "/nowhere/x.kms"], ["doctor"], []):
+    for words in (["why", "self"], ["capture", "self", "-o", "/tmp/never-written.kms"], ["doctor"], []):
         done = under_seccomp(number, *words, "--require", "exact")
 
         assert (done.status, done.out) == (4, ""), words

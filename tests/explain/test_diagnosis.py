@@ -116,7 +116,7 @@ def test_the_view_lists_who_pays_without_a_directory() -> None:
 
 @given(observations())
 def test_every_cgroup_has_a_row_and_includes_its_descendants(observation: Observation) -> None:
-    rows = {row.cgroup.path: row for row in view(observation).rows}
+    rows = {row.cgroup.path: row for row in view(replace(observation, target=None)).rows}
 
     assert set(rows) == {cgroup.path for cgroup in observation.cgroups}
     if observation.census is None:
@@ -132,9 +132,19 @@ def test_every_cgroup_has_a_row_and_includes_its_descendants(observation: Observ
 
 
 @given(observations())
+def test_a_look_at_one_target_says_nothing_of_what_else_is_above_it(observation: Observation) -> None:
+    for row in view(observation).rows:
+        if not within(row.cgroup.path, observation.target or "/"):
+            assert row.named_bytes is None
+
+
+@given(observations())
 def test_the_view_and_the_account_name_the_same_bytes(observation: Observation) -> None:
     counted = replace(
-        observation, charged=None, cgroups=tuple(replace(each, kernel_bytes=1) for each in observation.cgroups)
+        observation,
+        target=None,
+        charged=None,
+        cgroups=tuple(replace(each, kernel_bytes=1) for each in observation.cgroups),
     )
     for row in view(counted).rows:
         account = explain(replace(counted, target=row.cgroup.path)).account

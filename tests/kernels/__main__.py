@@ -60,7 +60,8 @@ def _run(packages: Packages, targets: Sequence[Target], wheel: Path, options: ar
     note("QEMU is there")
     guest_packages = packages.unpacked("guest-packages", guest_root.DEBIAN_PACKAGES)
     root = guest_root.GuestRoot(packages.folder, guest_packages)
-    initramfs = root.make(options.project, wheel, ["tests/system", "-q", "--durations=10", *options.pytest])
+    # Verbose, so that the log of a guest that hangs or dies names the test that it was in.
+    initramfs = root.make(options.project, wheel, ["tests/system", "-v", "--durations=10", *options.pytest])
     note(f"the guest's root is made, {initramfs.stat().st_size >> 20} MiB, with {wheel.name}")
     columns: dict[str, tuple[dict[str, Any], ...]] = {}
     all_good = True

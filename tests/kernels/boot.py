@@ -17,7 +17,10 @@ DEBIAN_PACKAGES = tuple(
     for name in ("qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios")
 )  # fmt: skip
 _LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
-_KERNEL_ARGUMENTS = "console=ttyS0 quiet panic=-1 mitigations=off"
+# A processor that a BPF program holds is a finding: the guest then says where it was (loglevel 5 shows it) and ends,
+# instead of sitting there until its limit. 60 s, because the host may be busy with other things.
+_WATCHDOG = "softlockup_panic=1 watchdog_thresh=30"
+_KERNEL_ARGUMENTS = f"console=ttyS0 loglevel=5 panic=-1 mitigations=off {_WATCHDOG}"
 _CONSOLE_LIMIT_BYTES = 64 << 20
 
 

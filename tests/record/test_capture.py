@@ -244,10 +244,9 @@ def test_what_a_later_release_of_the_same_version_adds_is_passed_over(path: Path
     ("make", "why"),
     [
         (lambda path: None, "No such file"),
-        (lambda path: path.mkdir(), "Is a directory"),
         (lambda path: path.symlink_to(path), "symbolic links"),
     ],
-    ids=["missing", "folder", "circle"],
+    ids=["missing", "circle"],
 )
 def test_what_cannot_be_opened_is_refused_with_the_reason(path: Path, make: Callable[[Path], None], why: str) -> None:
     make(path)
@@ -256,6 +255,16 @@ def test_what_cannot_be_opened_is_refused_with_the_reason(path: Path, make: Call
         read(path)
 
     assert why in refused.value.why
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "fifo"])
+def test_what_is_no_plain_file_is_refused_at_once(path: Path, make: Callable[[Path], None]) -> None:
+    make(path)
+
+    with pytest.raises(Damaged, match="is not a capture") as refused:
+        read(path)
+
+    assert refused.value.why == "it is not a plain file"
 
 
 def test_what_would_fill_memory_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,13 @@ class TestCgroup:
             return int((self.path / "memory.kmem.usage_in_bytes").read_text())
         return self.rows()["kernel"]
 
+    def dying(self) -> int:
+        """Removed cgroups below this one that the kernel still has; on version 1 it does not say."""
+        if self.version == 1:
+            return 0
+        lines = (self.path / "cgroup.stat").read_text().splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("nr_dying_descendants ")), 0)
+
     def rows(self) -> dict[str, int]:
         """Rows of memory.stat by name; none in version 1, which tells nothing of kernel memory there."""
         if self.version == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from kmemscope.observe.census import CensusTaker
 from tests.system.cgroups import TestCgroup, settled_kernel_bytes
 from tests.system.conftest import COVERAGE
 from tests.system.running import WorkloadRefusedError, run_workload
-from tests.system.weighing import Weighing, assert_covered, assert_found, weigh
+from tests.system.weighing import PATIENCE_SECONDS, POSSIBLE_CPUS, Weighing, assert_covered, assert_found, weigh
 from tests.workloads.registry import WORKLOADS
 from tests.workloads.workload import Workload
 
@@ -65,9 +66,16 @@ def test_an_empty_cgroup_pays_for_nothing(cgroup: TestCgroup, taker: CensusTaker
     assert weigh(taker, cgroup).charges == []
 
 
+SHEAF_OBJECTS = 64
+
+
 def test_nothing_is_left_behind_when_a_workload_has_ended(cgroup: TestCgroup, taker: CensusTaker) -> None:
     with run_workload("epoll_items", cgroup, 2_000):
         assert weigh(taker, cgroup).objects(["eventpoll_epi"]) >= 2_000
+    deadline = time.monotonic() + PATIENCE_SECONDS  # some objects go only after RCU grace periods
     after = weigh(taker, cgroup)
+    while cgroup.kernel_bytes() > after.stock_bytes and time.monotonic() < deadline:
+        after = weigh(taker, cgroup)
     assert settled_kernel_bytes(cgroup) <= after.stock_bytes
-    assert after.objects(["eventpoll_epi"]) == 0
+    # From 7.0 an object freed after a grace period is charged until its CPU's sheaf of them is full (mm/slub.c).
+    assert after.objects(["eventpoll_epi"]) <= SHEAF_OBJECTS * POSSIBLE_CPUS

@@ -41,11 +41,13 @@ class Weighing:
     charged_bytes: int
     rows: Mapping[str, int]
     """The kernel's number for each kind, by the name of the kind; empty in version 1, which has none."""
+    dying: int = 0
+    """Removed cgroups below this one that the kernel still has."""
 
     @classmethod
     def of(cls, census: Census, cgroup: TestCgroup, charged_bytes: int = 0) -> Weighing:
         """What a census says about one cgroup."""
-        return cls(census, family(census, cgroup), charged_bytes, cgroup.rows())
+        return cls(census, family(census, cgroup), charged_bytes, cgroup.rows(), cgroup.dying())
 
     @property
     def charges(self) -> list[Charge]:
@@ -68,7 +70,8 @@ class Weighing:
         pending = sum(each.pending_bytes for each in self.census.owners if each.cgroup_id in self.cgroup_ids)
         paid = {each.cache for each in self.charges}
         largest = max((each.object_bytes for each in self.census.caches if each.name in paid), default=0)
-        return POSSIBLE_CPUS * (largest + PAGE_BYTES) + pending
+        # A removed cgroup keeps the rest of its last page until it is freed, also when no object leads to it any more.
+        return POSSIBLE_CPUS * self.census.stock_slots * (largest + PAGE_BYTES) + pending + self.dying * PAGE_BYTES
 
     @property
     def disagreement(self) -> str:

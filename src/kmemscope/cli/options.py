@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from kmemscope.model.errors import NotPermitted
+from kmemscope.model.errors import LevelNotMet
 from kmemscope.model.node import Level, Limitation
 from kmemscope.model.observation import Observation
 from kmemscope.present.style import Style
@@ -56,15 +57,16 @@ def add_machine(parser: argparse.ArgumentParser, *, command: bool) -> None:
 
 
 def style(options: argparse.Namespace) -> Style:
-    """Colours only for a terminal, and only if wanted."""
+    """Colours only for a terminal, and only if wanted; lines as long as they are for anything else."""
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    return Style(terminal and not options.no_color and not os.environ.get("NO_COLOR"))
+    plain = options.no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return Style(terminal and not plain, shutil.get_terminal_size().columns if terminal else None)
 
 
 def observation(options: argparse.Namespace, target: str | None = None) -> Observation:
     """Read the capture that --from names, or look at this machine: at one target, or at all of it.
 
-    Raises NotPermitted when the answer is below the level that --require names.
+    Raises LevelNotMet when the answer is below the level that --require names.
     """
     if options.source:
         from kmemscope.record.capture import read  # noqa: PLC0415 - a live look never needs it
@@ -80,10 +82,10 @@ def observation(options: argparse.Namespace, target: str | None = None) -> Obser
 
 
 def require(level: Level, required: str | None, missing: tuple[Limitation, ...]) -> None:
-    """Raise NotPermitted when a level is below the required one; the first thing missing says why."""
+    """Raise LevelNotMet when a level is below the required one; the first thing missing says why."""
     order = (Level.INSIDE, Level.COUNTERS, Level.EXACT)
     if required and order.index(level) < order.index(Level(required)):
-        raise NotPermitted(
+        raise LevelNotMet(
             f"level {required} is not to be had here, only {level.value}",
             why=f"{missing[0].what}: {missing[0].why}" if missing else "",
             todo=missing[0].todo if missing else "",

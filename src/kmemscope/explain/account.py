@@ -115,10 +115,13 @@ def residual_parts(observation: Observation, census: Census, ids: set[int], targ
         ResidualPart("charged by the page, not yet used by an object (read from the kernel)", pending),
         # What does not fit into a CPU's stock is charged in whole pages, and their rest put on top of what is there:
         # refill_obj_stock(), mm/memcontrol.c, 5.17 to 7.3.
-        ResidualPart("per-CPU charge stock", cpus * (page + largest)),
+        ResidualPart("per-CPU charge stock", cpus * census.stock_slots * (page + largest)),
     ]
     if target.version == 2:
         parts.append(ResidualPart("memory.stat is up to 2 s old", STALE_PAGES_A_CPU * cpus * page))
+    if target.dying_descendants:
+        # Each keeps the rest of its last page until it is freed, also when no object leads to it any more.
+        parts.append(ResidualPart("removed cgroups that are not freed yet", target.dying_descendants * page))
     if observation.charged:
         moved = abs(observation.charged.after_bytes - observation.charged.before_bytes)
         parts.append(ResidualPart("it changed while it was counted", moved))

@@ -10,7 +10,7 @@ from kmemscope.explain.headline import headline
 from kmemscope.explain.vocabulary import KIND_NAMES
 from kmemscope.model.errors import TargetNotFound
 from kmemscope.model.explanation import Explanation, NodeRow, NodeView
-from kmemscope.model.hierarchy import ancestors, effective_limit, gone, paths_by_id
+from kmemscope.model.hierarchy import ancestors, effective_limit, gone, paths_by_id, within
 from kmemscope.model.kinds import Kind
 from kmemscope.model.node import Cgroup, Level
 from kmemscope.model.observation import Observation
@@ -35,7 +35,7 @@ def explain(observation: Observation) -> Explanation:
         host=observation.host,
         target=target,
         limit=limit,
-        headline=headline(target, limit, account),
+        headline=headline(target, limit, account, observation.processes),
         account=account,
         no_account=None if account else why_no_account(observation, target.kernel_bytes),
         processes=observation.processes,
@@ -67,15 +67,17 @@ def view(observation: Observation) -> NodeView:
     owners = {owner.cgroup_id: owner for owner in observation.census.owners} if observation.census else {}
     rows = []
     for cgroup in observation.cgroups:
-        counted = counted_only(witness_of(cgroup, owners.get(cgroup.id)))
-        kinds = {**sums.get(cgroup.path, {}), **counted} if observation.census else stat_kinds(cgroup.stat)
+        # A look at one target counted that alone: not what else is in the cgroups above it.
+        counted = observation.census is not None and within(cgroup.path, observation.target or "/")
+        witness = counted_only(witness_of(cgroup, owners.get(cgroup.id)))
+        kinds = {**sums.get(cgroup.path, {}), **witness} if counted else stat_kinds(cgroup.stat)
         largest = min(kinds, key=lambda kind: (-kinds[kind], kind), default=None)
         rows.append(
             NodeRow(
                 cgroup=cgroup,
                 is_container=is_container(cgroup, by_path),
                 kernel_bytes=cgroup.kernel_bytes,
-                named_bytes=sum(kinds.values()) if observation.census else None,
+                named_bytes=sum(kinds.values()) if counted else None,
                 limit=effective_limit(by_path, cgroup.path),
                 largest_kind=largest,
                 largest_label=KIND_NAMES[largest] if largest else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kmemscope.model.explanation import Account, EffectiveLimit, KindRow, ObjectRow
 from kmemscope.model.kinds import Kind
-from kmemscope.model.node import Cgroup
+from kmemscope.model.node import Cgroup, Process
 from kmemscope.model.units import count, percent, size
 
 NEGLIGIBLE_BYTES = 1 << 20
@@ -13,7 +13,9 @@ LEADING_TYPE_SHARE = 0.25
 SLABS = (Kind.SLAB_RECLAIMABLE, Kind.SLAB_UNRECLAIMABLE)
 
 
-def headline(target: Cgroup, limit: EffectiveLimit | None, account: Account | None) -> str:
+def headline(
+    target: Cgroup, limit: EffectiveLimit | None, account: Account | None, processes: tuple[Process, ...]
+) -> str:
     """Say the whole answer in one or two sentences."""
     if target.kernel_bytes is None:
         return "The kernel does not say how much kernel memory this cgroup has."
@@ -26,17 +28,29 @@ def headline(target: Cgroup, limit: EffectiveLimit | None, account: Account | No
         return f"{first}: next to nothing."
     if not account or not account.kinds:
         return f"{first}."
-    return f"{first}. {mostly(account)}"
+    return f"{first}. {mostly(account, processes)}"
 
 
-def mostly(account: Account) -> str:
+def mostly(account: Account, processes: tuple[Process, ...]) -> str:
     """Name the kind that leads, and the type of object that leads in it."""
     leader = account.kinds[0]
     share = leader.bytes / account.charged_bytes
     word = "Mostly" if share >= 0.5 else "The largest part is"
     text = f"{word} {leader.label}: {size(leader.bytes)} ({percent(min(share, 1.0))})"
     detail = leading_type(account, leader) if leader.kind in SLABS else leader.meaning
+    if leader.kind is Kind.KERNEL_STACK and processes:
+        detail = threads(processes)
     return f"{text}, {detail}." if detail else f"{text}."
+
+
+def threads(processes: tuple[Process, ...]) -> str:
+    """Say how many threads the kernel stacks are for, and which process has the most."""
+    most = max(processes, key=lambda process: (process.threads, -process.pid))
+    total = sum(process.threads for process in processes)
+    process = f"{most.comm} (pid {most.pid})"
+    if most.threads == total:
+        return f"one for each of {count(total)} threads of {process}"
+    return f"one for each of {count(total)} threads, {count(most.threads)} of them in {process}"
 
 
 def leading_type(account: Account, kind: KindRow) -> str:

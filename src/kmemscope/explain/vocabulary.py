@@ -33,7 +33,7 @@ KIND_MEANINGS: dict[Kind, str] = {
     Kind.VMALLOC: "large tables: descriptors, BPF maps, firewall rules",
     Kind.ZSWAP: "swapped-out pages, compressed",
     Kind.PIPE_BUFFERS: "data written into pipes and not read yet",
-    Kind.OTHER_PAGES: "rings of io_uring, packet sockets, perf and drivers",
+    Kind.OTHER_PAGES: "nothing known points at them (rings of io_uring, sockets, perf; upper page tables)",
 }
 
 TYPE_MEANINGS: dict[str, str] = {

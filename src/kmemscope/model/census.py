@@ -67,5 +67,7 @@ class Census:
     percpu_unread_bytes: int
     """Percpu memory of the node whose owners could not be read; 0 when all was."""
     seconds: float
+    stock_slots: int = 1
+    """For how many payers each CPU keeps memory that it has charged in advance."""
     notes: tuple[str, ...] = ()
     """What was not looked at, a sentence each."""

@@ -3,8 +3,9 @@
 KmemscopeError            1  a fault of ours, or anything not named below
 ├── UsageError            2  the command line is wrong
 ├── TargetNotFound        3  the target is unknown, ambiguous or gone
-├── NotPermitted          4  the rights for a required level are missing
-├── KernelUnsupported     4  the kernel cannot give a required level
+├── LevelNotMet           4  the level that --require names is not to be had
+├── NotPermitted          1  the rights of this process do not suffice
+├── KernelUnsupported     1  this kernel lacks what the answer needs
 ├── Damaged               1  a file is truncated, foreign or not readable
 └── OutputFailed          1  the answer could not be written
 """
@@ -36,16 +37,18 @@ class TargetNotFound(KmemscopeError):
     exit_status = 3
 
 
-class NotPermitted(KmemscopeError):
-    """The rights of this process do not suffice."""
+class LevelNotMet(KmemscopeError):
+    """The answer would be below the level that was required."""
 
     exit_status = 4
+
+
+class NotPermitted(KmemscopeError):
+    """The rights of this process do not suffice."""
 
 
 class KernelUnsupported(KmemscopeError):
     """This kernel lacks what the answer needs."""
-
-    exit_status = 4
 
 
 class Damaged(KmemscopeError):

@@ -20,6 +20,8 @@ from kmemscope.model.kinds import Kind
 from kmemscope.observe import direct_map, page_headers, workers
 from kmemscope.observe.bpf.census_programs import LOOK_STRIDE, CensusPrograms, Places, RawCache, RawOwner, Walked
 from kmemscope.observe.bpf.skeleton import CAPABILITIES
+from kmemscope.observe.host import count_cpus
+from kmemscope.observe.hostfs import HostFs
 from kmemscope.observe.memory_ranges import PageRange, block_ranges, pieces, ram_ranges
 from kmemscope.observe.slab_names import merged_names
 
@@ -128,17 +130,17 @@ class CensusTaker:
         for _ in range(ROUNDS):
             started = time.perf_counter()
             self.mark()
-            marks_dropped = self._programs.marks_dropped()
+            marked = self._programs.marked()
             witness()
             walked = self.walk()
             unread = self._count_percpu(walked)
             witness()
-            if not marks_dropped and not walked.dropped:
-                return self._result(walked, unread, started)
-            self._programs.grow(("marks",) if marks_dropped else ("charges", "owners", "areas", "chunks"))
+            if not marked.dropped and not walked.dropped:
+                return self._result(walked, unread, marked.stack_pages, started)
+            self._programs.grow(("marks",) if marked.dropped else ("charges", "owners", "areas", "chunks"))
         raise KernelUnsupported(
             "the census did not fit into any map that this kernel allows",
-            why=f"{walked.dropped} counts and {marks_dropped} marks were dropped in the last of {ROUNDS} rounds",
+            why=f"{walked.dropped} counts and {marked.dropped} marks were dropped in the last of {ROUNDS} rounds",
         )
 
     def mark(self) -> None:
@@ -182,12 +184,15 @@ class CensusTaker:
             return places
         return replace(places, direct_map=base, area_cache=addresses[AREA_CACHE])
 
-    def _result(self, walked: Walked, percpu_unread: int, started: float) -> Census:
+    def _result(self, walked: Walked, percpu_unread: int, stack_pages: int, started: float) -> Census:
         sums: Sums = defaultdict(lambda: [0, 0])
         caches = self._programs.caches()
         owners = self._programs.owners()
         self._add_charges(sums, owners, caches)
         settle(sums)
+        for (_, kind, _, _), entry in sums.items():
+            if kind is Kind.KERNEL_STACK:  # counted in pages until here
+                entry[0] //= stack_pages
         return Census(
             charges=tuple(Charge(*key, *entry) for key, entry in sorted(sums.items(), key=order)),
             caches=self._slab_caches(caches.values(), {cache for _, _, cache, _ in sums}),
@@ -197,6 +202,7 @@ class CensusTaker:
             unowned_slabs=walked.unowned,
             races=walked.races,
             percpu_unread_bytes=percpu_unread,
+            stock_slots=self._headers.stock_slots,
             seconds=time.perf_counter() - started,
             notes=self._notes(walked, percpu_unread),
         )
@@ -246,8 +252,8 @@ class CensusTaker:
         notes = []
         if PID_NAMESPACE.readlink() != INIT_PID_NAMESPACE:
             notes.append(
-                "tasks and pipes of other pid namespaces were not seen, so their stacks and pipe data count as"
-                " other pages: run in the host's pid namespace"
+                "tasks and pipes of other pid namespaces were not seen, so their stacks count as vmalloc and their"
+                " pipes' data as other pages: run in the host's pid namespace"
             )
         if not self._headers.stack_areas:
             notes.append("this kernel's stacks are not vmalloc areas, so they count as other pages")
@@ -308,12 +314,7 @@ def kernel_rows(rows: tuple[int, ...]) -> dict[Kind, int]:
 
 def possible_cpus() -> int:
     """Number of CPUs that this kernel keeps per-CPU memory for."""
-    try:
-        ids = Path("/sys/devices/system/cpu/possible").read_text().strip()
-    except OSError:
-        return os.cpu_count() or 1
-    ends = [part.split("-") for part in ids.split(",") if part]
-    return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
+    return count_cpus(HostFs().read("/sys/devices/system/cpu/possible", 1 << 16)) or os.cpu_count() or 1
 
 
 def percpu_of_node() -> int:

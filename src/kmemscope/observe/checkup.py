@@ -9,12 +9,14 @@ from pathlib import Path
 from kmemscope.model.checkup import Check, Checkup
 from kmemscope.model.errors import KmemscopeError
 from kmemscope.model.node import Level
-from kmemscope.observe.bpf.skeleton import BTF
+from kmemscope.observe.bpf.skeleton import BTF, CAPABILITIES
 from kmemscope.observe.census import INIT_PID_NAMESPACE, PID_NAMESPACE, CensusTaker
 from kmemscope.observe.cgroups import MemoryHierarchy
 from kmemscope.observe.host import read_host
 from kmemscope.observe.hostfs import HostFs
 
+CAPABILITY_BITS = {"CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
+"""include/uapi/linux/capability.h."""
 CENSUS_COSTS = "no breakdown by type of object; on cgroup v1 no breakdown at all"
 
 
@@ -53,15 +55,25 @@ def check_cgroups(hostfs: HostFs) -> tuple[list[Check], bool]:
 
 
 def check_rights() -> Check:
-    """Say who we are."""
-    root = os.geteuid() == 0
+    """Say who we are, and which of the capabilities that we need are missing."""
+    who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
+    held = effective_capabilities()
+    missing = [name for name, bit in CAPABILITY_BITS.items() if not held >> bit & 1]
     return Check(
         "rights",
-        root,
-        "root" if root else f"user {os.geteuid()}",
+        not missing,
+        f"{who} without {', '.join(missing)}" if missing else who,
         "other users' processes are seen in part, and the census needs capabilities",
-        "run as root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN and CAP_SYS_PTRACE",
+        f"give this process {', '.join(missing)}" if os.geteuid() == 0 else CAPABILITIES,
     )
+
+
+def effective_capabilities() -> int:
+    """Bit mask of what this process may do (CapEff of /proc/self/status); none where that cannot be read."""
+    for line in (HostFs().read("/proc/self/status", 1 << 14) or b"").splitlines():
+        if line.startswith(b"CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
 
 
 def check_btf() -> Check:
@@ -103,7 +115,7 @@ def check_pids() -> Check:
         "processes",
         whole,
         "all of the host are seen" if whole else "only those of this pid namespace are seen",
-        "stacks and pipes of the others count as other pages",
+        "stacks of the others count as vmalloc, their pipes' data as other pages",
         "run in the host's pid namespace (hostPID: true, --pid=host)",
     )
 

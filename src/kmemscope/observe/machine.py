@@ -88,6 +88,8 @@ class Machine:
         started, now = time.perf_counter(), time.time()
         cgroups = self._read((path for path, _ in self.hierarchy.walk()), Containers(self._hostfs))
         census, limitations = self._census()
+        if census and self.hierarchy.namespaced:
+            census = visible(census, cgroups)
         return Observation(
             time=now,
             host=self.host,
@@ -137,7 +139,9 @@ class Machine:
             limitations=self.limitations + limitations,
             target=path,
             cgroups=tuple(named(after, containers) if each.path == path else each for each in cgroups),
-            census=about(census, cgroups, path) if census else None,
+            census=about(visible(census, cgroups) if self.hierarchy.namespaced else census, cgroups, path)
+            if census
+            else None,
             charged=charged,
             processes=processes,
             processes_left_out=left_out,
@@ -162,6 +166,27 @@ def named(cgroup: Cgroup, containers: Containers) -> Cgroup:
     """Add what a runtime calls a cgroup."""
     container, pod = containers.identify(cgroup.path)
     return replace(cgroup, container=container, pod=pod)
+
+
+def visible(census: Census, cgroups: tuple[Cgroup, ...]) -> Census:
+    """Leave out payers that are not below any of these cgroups: in a container the host's others have no path."""
+    known = {cgroup.id for cgroup in cgroups}
+    owners = {owner.cgroup_id: owner for owner in census.owners}
+
+    def is_below(cgroup_id: int | None) -> bool:
+        seen = set()
+        while cgroup_id and cgroup_id not in known and cgroup_id not in seen:
+            seen.add(cgroup_id)
+            owner = owners.get(cgroup_id)
+            cgroup_id = owner.parent_id if owner else None
+        return cgroup_id in known
+
+    ours = {cgroup_id for cgroup_id in owners if is_below(cgroup_id)}
+    return replace(
+        census,
+        charges=tuple(charge for charge in census.charges if charge.cgroup_id in ours),
+        owners=tuple(owner for owner in census.owners if owner.cgroup_id in ours),
+    )
 
 
 def about(census: Census, cgroups: tuple[Cgroup, ...], target: str) -> Census:

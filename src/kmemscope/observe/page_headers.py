@@ -37,6 +37,8 @@ class PageHeaders:
     """Kernel stacks are vmalloc areas that their task points at (CONFIG_VMAP_STACK)."""
     large_kmalloc_type: bool
     """Large kmalloc pages carry a type of their own (kernel 6.16)."""
+    stock_slots: int
+    """For how many payers a CPU keeps memory that it has charged in advance."""
 
 
 def find(programs: CensusPrograms) -> PageHeaders:
@@ -87,6 +89,7 @@ def locate(programs: CensusPrograms) -> PageHeaders:
         header_bytes=probed.header_bytes,
         stack_areas=probed.stack_areas,
         large_kmalloc_type=probed.large_kmalloc_type,
+        stock_slots=probed.stock_slots,
     )
 
 

@@ -131,7 +131,8 @@ def _of_word(hierarchy: MemoryHierarchy, text: str, containers: Containers) -> s
     names = [] if "/" in text else [each.name or each.id[:12] for each in known]
     raise TargetNotFound(
         f"there is no target {text}",
-        why=f"no container has this name or an id that starts with it, and there is no memory cgroup {path}",
+        why="no container has this name, or an id that starts with it (6 digits or more),"
+        f" and there is no memory cgroup {path}",
         todo=_nearest_words(text, names or (found_path for found_path, _ in hierarchy.walk())),
     )
 

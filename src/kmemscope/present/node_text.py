@@ -10,7 +10,8 @@ from kmemscope.present.table import Column, table
 from kmemscope.present.why_text import gone_lines, limitation_lines
 
 ROWS_SHOWN = 30
-NAME_COLUMNS = 44
+LEAST_NAME_COLUMNS = 20
+OTHER_COLUMNS = 56
 COLUMNS = (
     Column("CONTAINER OR CGROUP"),
     Column("KERNEL", right=True),
@@ -24,7 +25,8 @@ def node_text(view: NodeView, style: Style, *, verbose: bool = False) -> str:
     """Write the table of all cgroups; containers first in it, then others, each largest first."""
     ordered = sorted(view.rows, key=lambda row: not row.is_container)
     shown = ordered if verbose else ordered[:ROWS_SHOWN]
-    lines = table(COLUMNS, [cells(row) for row in shown])
+    room = None if style.columns is None or verbose else max(style.columns - OTHER_COLUMNS, LEAST_NAME_COLUMNS)
+    lines = table(COLUMNS, [cells(row, room) for row in shown])
     lines[0] = style.bold(lines[0])
     if len(shown) < len(ordered):
         lines.append(f"and {count(len(ordered) - len(shown))} more cgroups (-v shows all)")
@@ -38,12 +40,12 @@ def node_text(view: NodeView, style: Style, *, verbose: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cells(row: NodeRow) -> tuple[str, str, str, str, str]:
-    """Write one row."""
+def cells(row: NodeRow, name_columns: int | None) -> tuple[str, str, str, str, str]:
+    """Write one row; a name that is wider than there is room is shortened, for a pipe it is whole."""
     container = row.cgroup.container if row.is_container else None
     label = f"{container.name or container.id[:12]} ({container.runtime})" if container else row.cgroup.path
     return (
-        shortened(label, NAME_COLUMNS),
+        safe(label, 4096) if name_columns is None else shortened(label, name_columns),
         "?" if row.kernel_bytes is None else size(row.kernel_bytes),
         "-" if row.share_of_limit is None else percent(row.share_of_limit),
         row.largest_label or "-",

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Writes text plain, or with ANSI colours."""
+    """Writes text plain or with ANSI colours, as wide as there is room."""
 
     colour: bool = False
+    columns: int | None = None
+    """Width of the terminal; None where lines may be of any length."""
+
+    def fit(self, line: str) -> str:
+        """Cut a line that is wider than the terminal."""
+        return line if self.columns is None or len(line) <= self.columns else f"{line[: self.columns - 1]}…"
 
     def bold(self, text: str) -> str:
         """Stress."""

@@ -19,7 +19,7 @@ SLABS = (Kind.SLAB_RECLAIMABLE, Kind.SLAB_UNRECLAIMABLE)
 
 def why_text(answer: Explanation, style: Style, *, verbose: bool = False) -> str:
     """Write an explanation as text; `verbose` leaves nothing out."""
-    lines = [style.bold(title(answer.target)), "", style.bold(safe(answer.headline, 600)), ""]
+    lines = [style.bold(title(answer.target, answer.level)), "", style.bold(safe(answer.headline, 600)), ""]
     if answer.account:
         lines += account_lines(answer.account, style, verbose=verbose)
     elif answer.no_account:
@@ -35,9 +35,11 @@ def why_text(answer: Explanation, style: Style, *, verbose: bool = False) -> str
     return "\n".join(lines).rstrip() + "\n"
 
 
-def title(cgroup: Cgroup) -> str:
+def title(cgroup: Cgroup, level: Level) -> str:
     """Name a target: container, pod, cgroup."""
     path = safe(cgroup.path)
+    if level is Level.INSIDE and cgroup.path == "/":
+        return "this container, seen from inside"
     if not cgroup.container:
         return path
     name = safe(cgroup.container.name) if cgroup.container.name else safe(cgroup.container.id[:12])
@@ -58,7 +60,7 @@ def account_lines(account: Account, style: Style, *, verbose: bool) -> list[str]
     rows.append((label, size(abs(account.residual_bytes)), share(account.residual_bytes, account), "", ""))
     rows.append(("charged", size(account.charged_bytes), "", "", ""))
     columns = [Column(""), Column("", right=True), Column("", right=True), Column(""), Column("")]
-    lines = table(columns, rows, indent="  ")
+    lines = [style.fit(line) for line in table(columns, rows, indent="  ")]
     charged_at = len(lines) - 1
     lines[charged_at] = style.bold(lines[charged_at])
     lines += ["", f"  {coverage_line(account)}"]
@@ -91,12 +93,15 @@ def type_cells(account: Account, kind: KindRow, *, verbose: bool) -> list[tuple[
     cells = [(f"  {safe(row.type)}", size(row.bytes), "", "", type_words(row)) for row in shown]
     if rest:
         amount = sum(row.bytes for row in rest)
-        cells.append((f"  {count(len(rest))} more types", size(amount), "", "", ""))
+        noun = "type" if len(rest) == 1 else "types"
+        cells.append((f"  {count(len(rest))} more {noun}", size(amount), "", "", ""))
     return cells
 
 
 def type_words(row: ObjectRow) -> str:
     """Write how many objects of a type there are, what they stand for, and which types share the cache."""
+    if row.cache is None:
+        return f"{size(row.bytes)} in pages" if not row.meaning else row.meaning
     words = f"{count(row.objects)} × {size(row.bytes // max(row.objects, 1))}"
     if row.meaning:
         words += f": {row.meaning}"
@@ -115,10 +120,13 @@ def share(amount: int, account: Account) -> str:
 def coverage_line(account: Account) -> str:
     """Say how much of the charge has a name, and what the rest can be."""
     parts = "; ".join(f"{part.why}: {size(part.at_most_bytes)}" for part in account.residual)
+    if account.residual_bytes < 0:
+        excess = f"All named, and {size(-account.residual_bytes)} more than was charged"
+        reason = "memory came and went while it was counted" if account.explained else "more than is known to cause it"
+        return f"{excess}: {reason}."
     if account.explained:
-        return f"{percent(min(account.coverage, 1.0))} named. Not named, at most: {parts}." if parts else "All named."
-    known = parts or "nothing"
-    return f"{percent(account.coverage)} named. The residual is larger than what is known to cause it ({known})."
+        return f"{percent(account.coverage)} named. Not named, at most: {parts}." if parts else "All named."
+    return f"{percent(account.coverage)} named. More is not named than is known to cause it ({parts or 'nothing'})."
 
 
 def gone_lines(gone: tuple[GoneCgroup, ...]) -> list[str]:

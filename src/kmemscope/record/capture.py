@@ -101,6 +101,8 @@ def read(path: Path) -> Observation:
 
     Raises Damaged, by name, for a file that is missing, foreign, truncated, too large or nonsense.
     """
+    if path.exists() and not path.is_file():  # a FIFO would never end
+        raise Damaged(f"{path} is not a capture", why="it is not a plain file", todo=ORIGIN)
     try:
         with gzip.open(path, "rb") as packed:
             raw = packed.read(LARGEST_BYTES + 1)

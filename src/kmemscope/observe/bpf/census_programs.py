@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kmemscope.observe.bpf import skeleton, syscalls
 
 WALK = struct.Struct("=14Q")
-MARKING = struct.Struct("=6Q")
+MARKING = struct.Struct("=7Q")
 CHARGE_KEY = struct.Struct("=QQ")
 NUMBER = struct.Struct("=Q")
 COUNT = struct.Struct("=q")
@@ -21,7 +21,7 @@ CACHE = struct.Struct("=IIII48s")
 LIST_CACHES = struct.Struct("=4Q")
 COUNT_CHUNK = struct.Struct("=6Q")
 CHECK_BASE = struct.Struct("=10Q")
-PROBE = struct.Struct("=7Q")
+PROBE = struct.Struct("=8Q")
 SLOT_ZERO = struct.pack("=I", 0)
 
 MAP_SIZES = {
@@ -80,6 +80,14 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
+class Marked:
+    """What marking gave: marks that did not fit, and the pages of one kernel stack."""
+
+    dropped: int
+    stack_pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class RawOwner:
     """An obj_cgroup's cgroup."""
 
@@ -112,6 +120,7 @@ class Probed:
     header_max: int
     stack_areas: bool
     large_kmalloc_type: bool
+    stock_slots: int
 
 
 class CensusPrograms:
@@ -134,9 +143,9 @@ class CensusPrograms:
 
     def probe(self, pipe_fd: int) -> Probed:
         """Ask for the header of the page in a pipe, and for what BTF says."""
-        answer = self._run("probe", PROBE.pack(pipe_fd, 0, 0, 0, 0, 0, 0))
-        _, page, task, header_bytes, header_max, stack_areas, large = PROBE.unpack(answer)
-        return Probed(page, task, header_bytes, header_max, bool(stack_areas), bool(large))
+        answer = self._run("probe", PROBE.pack(pipe_fd, 0, 0, 0, 0, 0, 0, 0))
+        _, page, task, header_bytes, header_max, stack_areas, large, slots = PROBE.unpack(answer)
+        return Probed(page, task, header_bytes, header_max, bool(stack_areas), bool(large), slots)
 
     def walk(self, worker: int, places: Places, start: int, end: int) -> Walked:
         """Count the pages from `start` up to `end` on one worker, slice by slice."""
@@ -153,7 +162,7 @@ class CensusPrograms:
         self.charges()
         for name in ("marks", "areas", "chunks"):
             self._taken(name, NUMBER, NUMBER)
-        start = MARKING.pack(places.headers, places.direct_map, places.page_shift, 0, 0, 0)
+        start = MARKING.pack(places.headers, places.direct_map, places.page_shift, 0, 0, 0, 0)
         with skeleton.asking(MAPS_REFUSED):
             syscalls.map_update(self._loaded.maps["marking"], SLOT_ZERO, start)
 
@@ -163,12 +172,12 @@ class CensusPrograms:
             with skeleton.asking(f"the kernel refused to run the BPF iterator '{program}'"):
                 syscalls.iter_run(self._loaded.programs[program], ITERATOR_BYTES)
 
-    def marks_dropped(self) -> int:
-        """How many marks did not fit since begin()."""
+    def marked(self) -> Marked:
+        """What marking gave since begin()."""
         with skeleton.asking(MAPS_REFUSED):
             raw = syscalls.map_lookup(self._loaded.maps["marking"], SLOT_ZERO, MARKING.size)
-        dropped: int = MARKING.unpack(raw)[4]
-        return dropped
+        *_, dropped, _, stack_pages = MARKING.unpack(raw)
+        return Marked(dropped, stack_pages or 1)
 
     def charges(self) -> list[tuple[int, int, int]]:
         """Take the result: (obj_cgroup, use, count), and leave none.

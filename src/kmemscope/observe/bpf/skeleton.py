@@ -31,6 +31,7 @@ OBJECTS = Path(__file__).parent / "objects"
 LOG_BYTES = (1 << 16, 1 << 20, 1 << 24)
 LOG_LINES = 12
 
+ROOT_WITHOUT = "give it CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE and a seccomp profile that allows bpf(2)"
 CAPABILITIES = "run as root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN and CAP_SYS_PTRACE"
 
 
@@ -206,6 +207,7 @@ def refusal(error: OSError, what: str, words: str = "") -> KmemscopeError:
     if error.errno in (errno.EPERM, errno.EACCES) and not tail:
         if os.geteuid() == 0:
             why += " though this is root: a seccomp profile, a missing capability or lockdown forbids it"
+            return NotPermitted(what, why=why, todo=ROOT_WITHOUT)
         return NotPermitted(what, why=why, todo=CAPABILITIES)
     if error.errno in (errno.EINVAL, errno.ENOSYS, errno.E2BIG):
         return KernelUnsupported(what, why=why, todo="kernel 5.17 or later with CONFIG_BPF_SYSCALL is needed")
