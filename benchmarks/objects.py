@@ -1,8 +1,8 @@
 """What a charged object costs the census on top of its page headers.
 
-The census is measured without and with two million extra dentries: all of one cgroup, and those of two cgroups that
-take turns, so that no two neighbours in a slab have the same owner. Its slabs have headers too, which the census would
-skip if they were free memory: they are part of the price.
+The census is measured without and with two million extra dentries: all of one cgroup, and those of two or of many that
+take turns, so that no two neighbours in a slab have the same owner. Their slabs have headers too, which the census
+would skip if they were free memory: they are part of the price.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from benchmarks.playground import Playground, holding
@@ -19,6 +19,7 @@ from benchmarks.timing import Timings, in_turns, rounded
 from kmemscope.observe.slab_names import merged_names
 
 OBJECTS = 2_000_000
+MANY = 32
 ROUNDS = 15
 SETTLING_SECONDS = 0.3
 """The kernel frees objects a while after they are gone."""
@@ -35,14 +36,14 @@ def of_one_owner(ground: Playground) -> Iterator[None]:
 
 
 @contextmanager
-def of_owners_in_turn(ground: Playground) -> Iterator[None]:
-    """Dentries of two cgroups in turn, made by two processes on each CPU that pass it to each other."""
+def of_owners_in_turn(ground: Playground, owners: int) -> Iterator[None]:
+    """Dentries of several cgroups in turn, made by a process of each on each CPU, which pass it to each other."""
     cpus = sorted(os.sched_getaffinity(0))
     with ExitStack() as stack:
-        cgroups = [stack.enter_context(ground.cgroup(name)) for name in ("turn-a", "turn-b")]
-        share = str(OBJECTS // len(cpus) // len(cgroups))
-        with holding(*(["names", str(cgroup), share, str(cpu)] for cpu in cpus for cgroup in cgroups)):
-            yield
+        cgroups = [stack.enter_context(ground.cgroup(f"turn-{each}")) for each in range(owners)]
+        share = str(OBJECTS // len(cpus) // owners)
+        stack.enter_context(holding(*(["names", str(each), share, str(cpu)] for cpu in cpus for each in cgroups)))
+        yield
 
 
 def measured(subject: Subject) -> dict[str, Timings]:
@@ -66,13 +67,20 @@ def counted(subject: Subject) -> int:
     return sum(charge.objects for charge in charges if charge.cache and "dentry" in names.get(charge.cache, ()))
 
 
+ARRANGEMENTS: dict[str, Callable[[Playground], AbstractContextManager[None]]] = {
+    "one_owner": of_one_owner,
+    "two_owners_in_turn": lambda ground: of_owners_in_turn(ground, 2),
+    "many_owners_in_turn": lambda ground: of_owners_in_turn(ground, MANY),
+}
+
+
 def cost_of_objects(
     subject: Subject, ground: Playground, with_objects: Callable[[], dict[str, Any]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Measure both arrangements; the second value is what `with_objects` gave while those of one owner were there."""
+    """Measure all arrangements; the second value is what `with_objects` gave while those of one owner were there."""
     found: dict[str, Any] = {"made": OBJECTS, "rounds": ROUNDS}
     also: dict[str, Any] = {}
-    for name, arrangement in (("one_owner", of_one_owner), ("owners_in_turn", of_owners_in_turn)):
+    for name, arrangement in ARRANGEMENTS.items():
         few, without = counted(subject), measured(subject)
         with arrangement(ground):
             many, timed = counted(subject), measured(subject)

@@ -42,14 +42,14 @@ static long read_entry(u32 i, struct step *step)
 static long count_group(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
-	u64 first = (u64)i * GROUP, left = w->count - first, used = 0, any = 0, all = ~0ULL;
+	u64 first = (u64)i * GROUP, used = 0, any = 0, all = ~0ULL;
 
 	if (first >= w->count || first > TABLE_CHUNK - GROUP)
 		return 1;
 	u64 *entry = &w->table[first];
 #pragma unroll
 	for (int j = 0; j < GROUP; j++) {
-		u64 owner = entry[j] & ~OWNER_FLAGS & -((j - left) >> 63); /* none beyond `left` */
+		u64 owner = entry[j] & ~OWNER_FLAGS;
 		u64 is_used = NOT_ZERO(owner);
 
 		used += is_used;
@@ -68,18 +68,27 @@ static long count_group(u32 i, struct step *step)
 	return 0;
 }
 
-/* Entries of groups with more than one owner: one at a time. */
-static long count_entry(u32 i, struct step *step)
+/* The entries of the next group with more than one owner: one at a time. */
+static long count_mixed(u32 i, struct step *step)
 {
 	struct worker *w = WORKER(step->index);
+	u64 mixed = w->mixed, bit = mixed & -mixed, what = w->what;
 
-	if (i >= w->count)
+	if (!mixed)
 		return 1;
-	if (!(w->mixed >> ((i / GROUP) & 63) & 1))
-		return 0;
-	u64 owner = w->table[i & (TABLE_CHUNK - 1)] & ~OWNER_FLAGS;
-	if (owner)
-		count(w, step->index, owner, w->what, 1);
+	w->mixed = mixed ^ bit;
+	u64 group = bit_position[(bit * DE_BRUIJN) >> 58 & 63];
+	KEEP(group); /* the compiler knows what can be in that table, the verifier wants to see the check */
+	if (group >= TABLE_CHUNK / GROUP)
+		return 1;
+	u64 *entry = &w->table[group * GROUP];
+#pragma unroll
+	for (int j = 0; j < GROUP; j++) {
+		u64 owner = entry[j] & ~OWNER_FLAGS;
+
+		if (owner)
+			count(w, step->index, owner, what, 1);
+	}
 	return 0;
 }
 
@@ -116,16 +125,22 @@ __noinline int count_slab(u32 index, u32 at)
 	}
 	if (w->stride == sizeof(u64)) {
 		u32 bytes = w->count * sizeof(u64);
-		if (bytes > sizeof(w->table) || bpf_probe_read_kernel(w->table, bytes, (void *)w->entries)) {
+		if (bytes > TABLE_CHUNK * sizeof(u64) || bpf_probe_read_kernel(w->table, bytes, (void *)w->entries)) {
 			w->faults++;
 			return 0;
 		}
 	} else {
 		bpf_loop(w->count, read_entry, &step, 0);
 	}
+	u64 behind = w->count;
+	if (behind > TABLE_CHUNK)
+		return 0;
+#pragma unroll
+	for (int j = 0; j < GROUP - 1; j++) /* the last group is a whole one too */
+		w->table[behind + j] = 0;
 	bpf_loop(TABLE_CHUNK / GROUP, count_group, &step, 0);
 	if (w->mixed)
-		bpf_loop(TABLE_CHUNK, count_entry, &step, 0);
+		bpf_loop(TABLE_CHUNK / GROUP, count_mixed, &step, 0);
 	return 0;
 }
 

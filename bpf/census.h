@@ -95,7 +95,7 @@ struct slot {
 
 struct worker {
 	unsigned char headers[BATCH * HEADER_MAX];
-	u64 table[TABLE_CHUNK];
+	u64 table[TABLE_CHUNK + GROUP];
 	struct slot slots[SLOTS];
 	struct owner owner; /* scratch: too large for the stack */
 	struct cache cache;
@@ -258,9 +258,11 @@ __noinline int flush_slot(u32 index, u32 at)
 	return 0;
 }
 
+#define HASH_FACTOR 0x9e3779b97f4a7c15ULL /* 2^64 divided by the golden ratio: close keys end up far apart */
+
 static __always_inline void count(struct worker *w, u32 index, u64 owner, u64 what, u64 n)
 {
-	u32 at = ((owner >> 6) ^ (owner >> 13) ^ (what >> 4) ^ (what >> 9)) & (SLOTS - 1);
+	u32 at = (owner + 3 * what) * HASH_FACTOR >> 32 & (SLOTS - 1);
 	struct slot *s = &w->slots[at];
 
 	if (s->owner != owner || s->what != what) {
