@@ -70,7 +70,8 @@ def test_processes_come_and_go_while_the_census_walks(
             after = weigh(taker, cgroup)
     assert done["made"] >= FEWEST
     assert after.objects(["task_struct"]) <= 1
-    assert_covered(after)
+    # Only the sum is a witness here, too: on 6.18 the row of slabs still had 60 KiB of freed objects, `kernel` had not.
+    assert_covered(replace(after, rows={}))
 
 
 def test_a_killed_process_leaves_the_census_as_it_leaves_the_kernel(cgroup: TestCgroup, taker: CensusTaker) -> None:
